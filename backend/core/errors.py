@@ -1,0 +1,51 @@
+"""Errors that a user can act on: a code, what happened, and what to do about it.
+
+The codes are part of the wire protocol and of the README's troubleshooting table.
+"""
+
+from __future__ import annotations
+
+# code -> (exit status of the command line, what to do). 3: the input, 4: the output, 5: the set-up.
+CODES: dict[str, tuple[int, str]] = {
+    "bad-request": (2, "Check the option against `python -m backend capture --help`."),
+    "video-missing": (3, "Check the path; the file may have been moved, renamed or be on a drive that is not connected."),
+    "video-is-folder": (3, "Choose a video file inside the folder."),
+    "video-unreadable": (3, "Open it in a video player; if that fails too, export it again, for example as H.264 .mp4."),
+    "video-no-picture": (3, "The file has sound but no picture: choose the file with the picture."),
+    "video-empty": (3, "The recording seems to have been cut off before the first picture: copy it from the camera again."),
+    "video-too-small": (3, "People must be at least about 40 pixels tall: use a larger version of the video."),
+    "range-outside": (3, "Choose a start and an end inside the clip, the start before the end."),
+    "no-person": (3, "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height)."),
+    "person-missing": (3, "Run with --people all and see which people the report lists."),
+    "output-unwritable": (4, "Choose an output folder that you may write to."),
+    "disk-full": (4, "Free some space and run the same capture again: it continues where it stopped."),
+    "models-missing": (5, "Install the extension from its release zip, or run `python3 packaging/dev.py setup` in a source folder."),
+    "package-missing": (5, "Repair the backend's environment: `python -m backend doctor` names what is missing."),
+    "engine-unavailable": (5, "Choose another engine; `python -m backend doctor` says which ones can run and why not."),
+    "python-missing": (5, "Set the backend's Python in the add-on's preferences."),
+    "python-broken": (5, "Press Check in the add-on's preferences, or run `python -m backend doctor` with that Python."),
+    "protocol-mismatch": (5, "The add-on and the backend are of different versions: restart Blender, or install the zip again."),
+    "backend-died": (5, "What was computed has been kept. Capture again to continue; if it happens again, see the log file."),
+    "backend-silent": (5, "The backend stopped answering and was ended. Capture again to continue; see the log file."),
+    "take-unreadable": (3, "The take file is damaged or of another kind: capture again."),
+    "cancelled": (130, "Run the same capture again to continue where it stopped."),
+    "internal": (1, "This is a bug: please report it with the log file."),
+}
+
+
+class MocapError(Exception):
+    """A failure with a code of `CODES`.
+
+    what: one sentence that says what happened, with the name of the file or value concerned.
+    fix: what to do; the code's own advice when not given.
+    """
+
+    def __init__(self, code: str, what: str, fix: str = "") -> None:
+        super().__init__(what)
+        self.code = code
+        self.what = what
+        self.exit_status, advice = CODES[code]
+        self.fix = fix or advice
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.fix} [{self.code}]"

@@ -1,0 +1,35 @@
+"""The COCO-WholeBody keypoint layout: 133 points of one person.
+
+0-16 body, 17-22 feet, 23-90 face (the 68 points of the iBUG scheme), 91-111 left hand, 112-132 right hand.
+A keypoint is (x, y, confidence): pixels of the upright frame, x right, y down; confidence 0 means "not seen".
+"""
+
+from __future__ import annotations
+
+BODY = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+INDEX = {name: i for i, name in enumerate(BODY + FEET)}
+
+COUNT = 133
+FACE = slice(23, 91)
+LEFT_HAND = slice(91, 112)
+RIGHT_HAND = slice(112, 133)
+
+# Pairs of body and foot points, drawn as lines in every picture that we make.
+LIMBS = tuple(
+    (INDEX[a], INDEX[b])
+    for a, b in (
+        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
+        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
+        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
+        ("left_elbow", "left_wrist"), ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
+        ("left_eye", "right_eye"), ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
+        ("right_eye", "right_ear"), ("left_ankle", "left_heel"), ("left_heel", "left_big_toe"),
+        ("left_ankle", "left_big_toe"), ("right_ankle", "right_heel"), ("right_heel", "right_big_toe"),
+        ("right_ankle", "right_big_toe"),
+    )
+)  # fmt: skip
