@@ -1,0 +1,120 @@
+"""The stages of a capture, as interfaces: what each one takes and gives. `engines.py` names who implements them.
+
+Pixels are those of the upright, full-size frame (x right, y down, origin at the top left corner of the picture);
+camera space is x right, y down, z forward, metres; rotations are quaternions (w, x, y, z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.rotations import Array
+from .core.skeleton import Skeleton
+
+# What the landmark stage leaves of one person in one frame: all that the later stages see of the video.
+OBSERVATION = np.dtype(
+    [
+        ("frame", "<i4"),  # number of the video's frame
+        ("time", "<f8"),  # seconds in the clip, from the container
+        ("roi", "<f4", (4,)),  # centre x, y, side (pixels) and angle (radians) of the square the models looked at
+        ("keypoints", "<f4", (133, 3)),  # COCO-WholeBody: x, y pixels, confidence 0..1 (0: not seen)
+        ("landmarks", "<f4", (33, 4)),  # BlazePose's points: metres, hip-centred, camera axes; visibility 0..1
+        ("hands", "<f4", (2, 21, 4)),  # left, right: metres, wrist-centred, camera axes; confidence (0: no hand)
+        ("consistency", "<f4"),  # 0..1, how well independent looks at the person agree
+    ]
+)
+
+
+class Frame(NamedTuple):
+    """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is decoded smaller)."""
+
+    index: int
+    time: float
+    rgb: NDArray[np.uint8]
+    scale: float
+
+
+class Roi(NamedTuple):
+    """A square the landmark model looks at: centre and side in pixels of `Frame.rgb`, `angle` radians by which the
+    person is turned clockwise from upright."""
+
+    x: float
+    y: float
+    side: float
+    angle: float
+
+
+class Detection(NamedTuple):
+    """A person found in a picture, pixels of `Frame.rgb`. box: left, top, right, bottom."""
+
+    box: Array
+    score: float
+    roi: Roi
+
+
+class Sighting(NamedTuple):
+    """One person in one frame. observation: a record of OBSERVATION (full-size pixels)."""
+
+    track: int
+    observation: np.void
+
+
+class Detector(Protocol):
+    """Stage `detect`: every person in a picture."""
+
+    def detect(self, rgb: NDArray[np.uint8]) -> list[Detection]: ...
+
+
+class Tracker(Protocol):
+    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout."""
+
+    def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Sighting]]]: ...
+
+    def resume(self, last: dict[int, np.void]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera standing in the world. focal in pixels; center (2,), size (2,) pixels.
+
+    rotation (4,) and position t (3,): x_camera = rotate(rotation, x_world) + t.
+    """
+
+    focal: float
+    center: Array
+    size: Array
+    rotation: Array
+    t: Array
+
+
+@dataclass
+class Motion:
+    """One person over T frames.
+
+    rotations (T, 55, 4) parent-relative, root in `frame of reference`; pelvis (T, 3) metres in the same frame
+    (camera space after the body stage, world after the world stage); confidence (T, 55) 0..1;
+    contacts (T, 4) uint8 in `skeleton.CONTACTS` order (zeros before the world stage).
+    """
+
+    times: Array
+    rotations: Array
+    pelvis: Array
+    confidence: Array
+    contacts: NDArray[np.uint8]
+
+
+class BodySolver(Protocol):
+    """Stage `body`: observations of one person (T,) of OBSERVATION -> rotations in camera space."""
+
+    def measure(self, observations: NDArray[Any], camera: Camera) -> Skeleton:
+        """The person's own bone lengths, constant over the take."""
+        ...
+
+    def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
+        """Pose and place the skeleton in every frame, in camera space."""
+        ...
