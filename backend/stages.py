@@ -33,7 +33,7 @@ OBSERVATION = np.dtype(
 class Frame(NamedTuple):
     """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is decoded smaller)."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls on a frame
     time: float
     rgb: NDArray[np.uint8]
     scale: float

@@ -63,7 +63,7 @@ _DTYPES = ("<f4", "<f8", "<i4", "|u1")
 
 def pack(array: NDArray[Any]) -> Message:
     """An array as JSON: float32, float64, int32 or uint8, any shape."""
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array)
     little = array.astype(array.dtype.newbyteorder("<"), copy=False)
     if little.dtype.str not in _DTYPES:
         raise TypeError(f"arrays of {array.dtype} do not travel")

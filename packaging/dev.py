@@ -1,0 +1,72 @@
+"""The developers' one command.
+
+    python3 packaging/dev.py setup         make .venv, install everything, fetch the landmark models
+    python3 packaging/dev.py demo [VIDEO]  capture a clip in Blender, end to end, into out/
+    python3 packaging/dev.py test [...]    lint, types and tests; further arguments go to pytest
+    python3 packaging/dev.py bench         speed, as ratios measured in one run
+    python3 packaging/dev.py zip           build the extension into dist/
+
+Needs Python 3.11 or 3.13 with pip and nothing else; every command sets up what it needs first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+from downloads import fetch_clip, fetch_models
+from environment import ROOT, SetupError, prepare
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; -> exit status."""
+    parser = argparse.ArgumentParser(
+        prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("setup", "demo", "test", "bench", "zip"))
+    parser.add_argument(
+        "--system-packages", action="store_true", help="as root on Debian: install system libraries too"
+    )
+    options, rest = parser.parse_known_args(arguments)
+    try:
+        python = prepare(options.system_packages)
+        fetch_models()
+        if options.command == "setup":
+            print(f"Ready: {python}")
+            return 0
+        if options.command == "test":
+            fetch_clip()
+            return test(str(python), rest)
+        if options.command in ("demo", "bench"):
+            rest = rest or [str(fetch_clip())]
+        script = {"demo": "demo.py", "bench": "bench.py", "zip": "build_zip.py"}[options.command]
+        return _run(str(python), f"packaging/{script}", *rest)
+    except SetupError as error:
+        print(f"dev.py: {error}", file=sys.stderr)
+        return 5
+
+
+def test(python: str, arguments: list[str]) -> int:
+    """Lint, types, then the tests in two processes: Blender's module must not share one with the rest."""
+    checks = {
+        "ruff": [python, "-m", "ruff", "check", "--quiet"],
+        "mypy": [python, "-m", "mypy"],
+        "tests without Blender": [python, "-m", "pytest", "-q", "--ignore=tests/addon", *arguments],
+        "tests in Blender": [python, "-m", "pytest", "-q", "tests/addon", *arguments],
+    }
+    failed = []
+    for name, command in checks.items():
+        print(f"== {name}", flush=True)
+        if _run(*command):
+            failed.append(name)
+    print("== " + (f"FAILED: {', '.join(failed)}" if failed else "all passed"))
+    return 1 if failed else 0
+
+
+def _run(*command: str) -> int:
+    return subprocess.run(command, cwd=ROOT).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

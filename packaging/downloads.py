@@ -1,0 +1,92 @@
+"""Data taken out of published wheels, by hash: the landmark models and the demo clip. None of it is committed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from environment import ROOT, SetupError, pip
+
+sys.path.insert(0, str(ROOT))
+from backend import embedded
+
+MEDIAPIPE = "mediapipe==0.10.21"  # the last release that carries the .tflite files
+SPORTS2D = "sports2d==0.8.34"
+CLIP_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
+CLIP = ROOT / ".cache" / "demo.mp4"
+
+NOTICE = """The .tflite files in this folder are the BlazePose, hand and face landmark models of MediaPipe
+(Copyright The MediaPipe Authors), taken unchanged from the wheel {requirement}.
+They are licensed under the Apache License, Version 2.0: see LICENSE in this folder.
+
+SHA-256:
+{hashes}
+"""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def missing_models() -> list[str]:
+    """Names of the embedded models that are not there or not the ones we know."""
+    return [
+        name for name in embedded.MODELS if not ((embedded.folder() / name).is_file() and embedded.is_genuine(name))
+    ]
+
+
+def fetch_models() -> None:
+    """Put the landmark models, their licence and a NOTICE into assets/embedded."""
+    folder = embedded.folder()
+    if not missing_models() and (folder / "LICENSE").exists():
+        return
+    print(f"Taking the landmark models out of {MEDIAPIPE} ...", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    # A wheel for another Python than this one is as good: it is only unpacked.
+    with _wheel(MEDIAPIPE, "--python-version", "3.12", "--platform", "manylinux_2_28_x86_64") as wheel:
+        for name, digest in embedded.MODELS.items():
+            member = _member(wheel, f"/{name}")
+            _put(folder / name, wheel.read(member), digest)
+        (folder / "LICENSE").write_bytes(wheel.read(_member(wheel, ".dist-info/LICENSE")))
+    hashes = "\n".join(f"  {digest}  {name}" for name, digest in embedded.MODELS.items())
+    (folder / "NOTICE").write_text(NOTICE.format(requirement=MEDIAPIPE, hashes=hashes), "utf-8")
+
+
+def fetch_clip() -> Path:
+    """The demo clip (a woman walking, BSD-3-Clause) and its licence in .cache."""
+    if not (CLIP.is_file() and sha256(CLIP) == CLIP_SHA256):
+        print(f"Taking the demo clip out of {SPORTS2D} ...", flush=True)
+        CLIP.parent.mkdir(exist_ok=True)
+        with _wheel(SPORTS2D) as wheel:
+            _put(CLIP, wheel.read("Sports2D/Demo/demo.mp4"), CLIP_SHA256)
+            CLIP.with_name("demo-LICENSE").write_bytes(wheel.read(_member(wheel, "licenses/LICENSE")))
+    return CLIP
+
+
+def _wheel(requirement: str, *platform: str) -> zipfile.ZipFile:
+    with tempfile.TemporaryDirectory() as folder:
+        pip(
+            "download", "--no-deps", "--only-binary=:all:", *platform, "--dest", folder, requirement,
+            hint=f"{requirement} could not be downloaded: check the network connection and run it again.",
+        )  # fmt: skip
+        (path,) = Path(folder).glob("*.whl")
+        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+
+
+def _member(wheel: zipfile.ZipFile, ending: str) -> str:
+    found = [name for name in wheel.namelist() if name.endswith(ending)]
+    if len(found) != 1:
+        raise SetupError(f"{ending} is not once in the wheel but: {found}")
+    return found[0]
+
+
+def _put(path: Path, data: bytes, digest: str) -> None:
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise SetupError(f"{path.name} from the wheel is not the file we know (SHA-256 differs).")
+    path.write_bytes(data)
