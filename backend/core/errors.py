@@ -18,6 +18,7 @@ CODES: dict[str, tuple[int, str]] = {
     "no-person": (3, "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height)."),
     "person-missing": (3, "Run with --people all and see which people the report lists."),
     "output-unwritable": (4, "Choose an output folder that you may write to."),
+    "output-busy": (4, "Wait for the other capture, or choose another output file."),
     "disk-full": (4, "Free some space and run the same capture again: it continues where it stopped."),
     "models-missing": (5, "Install the extension from its release zip, or run `python3 packaging/dev.py setup` in a source folder."),
     "package-missing": (5, "Repair the backend's environment: `python -m backend doctor` names what is missing."),

@@ -1,0 +1,182 @@
+"""The command line: `python -m backend capture | serve | doctor | info`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from .cancel import Cancel
+from .core.errors import CODES, MocapError
+from .core.protocol import Message
+from .engines import DEVICES, ENGINES
+from .job import Job
+from .serve import as_failure, serve
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. -> the exit status, of `errors.CODES` when something went wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except Exception as error:
+        failure = as_failure(error)
+        print(f"error: {failure}", file=sys.stderr)
+        return failure.exit_status
+
+
+def _capture(options: argparse.Namespace) -> int:
+    job = Job(
+        video=options.video.absolute(),
+        output=options.output.absolute(),
+        start=options.start,
+        end=options.end,
+        people=options.people,
+        fps=options.fps,
+        device=options.device,
+        engines=dict(options.engine),
+    )
+    cancelled = MocapError("cancelled", "The capture was cancelled.")
+
+    def abort() -> None:
+        print(f"\nerror: {cancelled}", file=sys.stderr, flush=True)
+        os._exit(cancelled.exit_status)
+
+    cancel = Cancel(abort)
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: cancel.request())
+    from .pipeline import capture  # late: --help and doctor work without the packages
+
+    report = Report(sys.stderr)
+    try:
+        takes = capture(job, report, cancel.requested)
+    finally:
+        cancel.finish()
+        report.close()
+    for path in takes:
+        print(path)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    return serve()
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import examine, render
+
+    findings = examine()
+    print(json.dumps(findings, indent=1) if options.json else render(findings))
+    return 0 if findings["ok"] else CODES["engine-unavailable"][0]
+
+
+def _info(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from .video import probe
+
+    found = {**asdict(probe(options.video)), "path": str(options.video)}
+    if options.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        for name, value in found.items():
+            shown = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+            print(f"{name.replace('_', ' '):22}{'unknown' if shown is None else shown}")
+    return 0
+
+
+class Report:
+    """Tells a person at a terminal how a capture goes: a progress bar, or a line now and then where there is none."""
+
+    WIDTH = 30
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._live = stream.isatty()
+        self._name = ""
+        self._from = self._told = time.monotonic()
+        self._begun = 0
+
+    def __call__(self, message: Message) -> None:
+        """Show a message of the wire."""
+        if message["type"] == "stage":
+            self._stage(message["name"], message["done"], message["total"])
+        elif message["type"] == "warning":
+            self._line(f"warning: {message['what']} [{message['code']}]")
+
+    def close(self) -> None:
+        """End the stage that was running."""
+        self._line(f"{self._name}: {time.monotonic() - self._from:.1f} s" if self._name else "")
+
+    def _stage(self, name: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if name != self._name:
+            self.close()
+            self._name, self._from, self._told, self._begun = name, now, now, done
+        if self._live:
+            share = done / total if total else 0.0
+            bar = ("#" * round(share * self.WIDTH)).ljust(self.WIDTH, ".")
+            self._stream.write(f"\r\x1b[K{name:8}[{bar}] {done}/{total or '?'}  {self._left(done, total, now)}")
+            self._stream.flush()
+        elif now - self._told > 10:
+            self._told = now
+            self._line(f"{name}: {done}/{total or '?'}  {self._left(done, total, now)}")
+
+    def _left(self, done: int, total: int, now: float) -> str:
+        """Time left at the pace of this run; what an earlier run left over came for nothing."""
+        if done <= self._begun or now - self._from < 2:
+            return ""
+        return f"{(total - done) * (now - self._from) / (done - self._begun):.0f} s left"
+
+    def _line(self, text: str) -> None:
+        if text:
+            self._stream.write(("\r\x1b[K" if self._live else "") + text + "\n")
+            self._stream.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m backend", description="Markerless motion capture from video.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    command = commands.add_parser("capture", help="capture a video into SMPL-X takes")
+    command.add_argument("video", type=Path)
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="TAKE.npz")
+    command.add_argument("--start", type=float, metavar="S", help="seconds in the clip (default: its beginning)")
+    command.add_argument("--end", type=float, metavar="S", help="seconds in the clip (default: its end)")
+    command.add_argument(
+        "--people", default="all", help="all, largest, a number N for the N largest, or id3 for person 3 (default: all)"
+    )
+    command.add_argument("--fps", type=float, help="look at about so many frames a second (default: all)")
+    command.add_argument("--device", choices=DEVICES, default=DEVICES[0])
+    command.add_argument(
+        "--engine", action="append", default=[], type=_engine, metavar="STAGE=NAME",
+        help="; ".join(f"{stage}={'|'.join(named)}" for stage, named in ENGINES.items()),
+    )  # fmt: skip
+    command.set_defaults(run=_capture)
+
+    command = commands.add_parser("serve", help="one capture for a parent process, as JSON lines on stdin and stdout")
+    command.set_defaults(run=_serve)
+
+    command = commands.add_parser("doctor", help="what is installed, what can run, and a self-test")
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_doctor)
+
+    command = commands.add_parser("info", help="what a video file holds")
+    command.add_argument("video", type=Path)
+    command.add_argument("--json", action="store_true")
+    command.set_defaults(run=_info)
+    return parser
+
+
+def _engine(text: str) -> tuple[str, str]:
+    stage, separator, name = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not STAGE=NAME")
+    return stage, name

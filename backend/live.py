@@ -1,0 +1,139 @@
+"""Poses while the capture still runs: every person's last second or two, solved again and again.
+
+What is sent here is a preview at a fixed lookahead behind the tracker. The take is solved afterwards, with bone
+lengths and a floor that the whole clip decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .core.protocol import Message
+from .core.rotations import Array
+from .core.skeleton import Skeleton
+from .progress import Progress
+from .stages import OBSERVATION, BodySolver, Camera, Motion, Sighting
+
+LOOKAHEAD = 0.5  # seconds: the frames after a frame that its pose may use
+STEP = 0.5  # seconds between two solves of a person
+HALO = 1.0  # seconds solved again before the first new frame, so that windows join
+SAMPLES = 120  # observations that bones are measured on
+CHANGED = 0.01  # bones that differ by more than this share are told anew
+
+
+class LivePerson:
+    """What is kept of one person: the frames of the running window, and samples for the bone lengths."""
+
+    def __init__(self) -> None:
+        self.window: list[np.void] = []
+        self.samples: list[np.void] = []
+        self.skeleton: Skeleton | None = None
+        self.solved = self.emitted = -np.inf
+        self.count = 0
+        self.measure_at = 0
+        self._stride = 1
+
+    def add(self, observation: np.void) -> None:
+        """Take in the next frame."""
+        if self.solved == -np.inf:
+            self.solved = float(observation["time"])
+        self.window.append(observation)
+        if self.count % self._stride == 0:
+            self.samples.append(observation)
+        if len(self.samples) > SAMPLES:
+            self.samples, self._stride = self.samples[::2], self._stride * 2
+        self.count += 1
+
+    @property
+    def last(self) -> float:
+        """Seconds in the clip when the person was last seen."""
+        return float(self.window[-1]["time"])
+
+    def forget(self, time: float) -> None:
+        """Drop the frames before `time` seconds."""
+        self.window = [o for o in self.window if o["time"] > time]
+
+
+class LiveView:
+    """Turns sightings into `track` and `frames` messages as soon as there is enough to go by."""
+
+    def __init__(
+        self,
+        solver: BodySolver,
+        camera: Camera,
+        place: Callable[[Motion, Skeleton, Camera], Motion],
+        wanted: Callable[[int], bool],
+        progress: Progress,
+    ) -> None:
+        self._solver, self._camera, self._place = solver, camera, place
+        self._wanted, self._progress = wanted, progress
+        self._people: dict[int, LivePerson] = {}
+
+    def add(self, time: float, sightings: Sequence[Sighting]) -> None:
+        """Take in what was seen in the frame at `time` seconds."""
+        for track, observation in sightings:
+            person = self._people.setdefault(track, LivePerson())
+            person.add(observation)
+            if time - person.solved >= STEP:
+                self._solve(track, person, time - LOOKAHEAD)
+        for track, person in list(self._people.items()):
+            if time - person.last > HALO:
+                self._part(track, self._people.pop(track))
+
+    def finish(self) -> None:
+        """No more frames: send what was waiting for them."""
+        for track, person in self._people.items():
+            self._part(track, person)
+        self._people.clear()
+
+    def _part(self, track: int, person: LivePerson) -> None:
+        """Send the last frames of a person, unless it was a glimpse that was never shown."""
+        if person.emitted > -np.inf:
+            self._solve(track, person, np.inf)
+
+    def _solve(self, track: int, person: LivePerson, until: float) -> None:
+        """Send the frames up to `until` seconds that were not sent yet."""
+        person.solved = person.last
+        if not self._wanted(track):
+            person.forget(person.last - HALO)
+            return
+        skeleton = self._measured(track, person)
+        observations = np.array(person.window, OBSERVATION)
+        fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
+        if fresh.any():
+            motion = self._solver.solve(observations, skeleton, self._camera)
+            motion = self._place(motion, skeleton, self._camera)
+            self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
+            person.emitted = float(observations["time"][fresh][-1])
+            person.forget(person.emitted - HALO)
+
+    def _measured(self, track: int, person: LivePerson) -> Skeleton:
+        """The person's bones, measured anew each time that twice as much was seen."""
+        if person.skeleton is None or person.count >= person.measure_at:
+            measured = self._solver.measure(np.array(person.samples, OBSERVATION), self._camera)
+            person.measure_at = 2 * person.count
+            if person.skeleton is None or _differ(person.skeleton.offsets, measured.offsets):
+                person.skeleton = measured
+                self._progress.track(track, measured.offsets.astype(np.float32))
+        return person.skeleton
+
+
+def frames_message(track: int, index: Array, motion: Motion, rows: Array) -> Message:
+    """The `frames` message of the chosen rows (T,) bool of a motion in the world."""
+    return {
+        "type": "frames",
+        "track": track,
+        "index": np.asarray(index, np.int32),
+        "times": motion.times[rows].astype(np.float64),
+        "rotations": motion.rotations[rows].astype(np.float32),
+        "translations": motion.pelvis[rows].astype(np.float32),
+        "contacts": motion.contacts[rows].astype(np.uint8),
+        "confidence": motion.confidence[rows].astype(np.float32),
+    }
+
+
+def _differ(a: Array, b: Array) -> bool:
+    lengths = np.linalg.norm(a, axis=1)[1:], np.linalg.norm(b, axis=1)[1:]
+    return bool(np.any(np.abs(lengths[0] - lengths[1]) > CHANGED * np.maximum(lengths[0], 1e-6)))

@@ -1,0 +1,241 @@
+"""A capture, from video to take. Start reading here: the functions stand in the order of a frame's way.
+
+    video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
+          -> bone lengths, camera, floor                                    measure()   constants of the whole clip
+          -> body -> world                                                  solve()     windows of frames, per person
+          -> root and contacts                                              settle()    whole clip, few numbers a frame
+          -> take                                                           write_takes()
+
+`track` leaves its observations in a store on disk, where a killed capture continues, and shows a preview of every
+person half a second behind (`live`). Nothing here holds more than some windows of frames in memory, whatever the
+clip's length; all that grows with it is a few numbers a frame for the root.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import engines
+from .core import protocol, skeleton
+from .core.errors import MocapError
+from .core.protocol import Message
+from .core.skeleton import Skeleton
+from .job import Job
+from .live import LiveView
+from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_takes
+from .people.choice import PeopleChoice, choose_tracks, parse_people
+from .progress import Progress, person_name
+from .stages import OBSERVATION, BodySolver, Camera, Motion
+from .store import BLOCK, ObservationStore, RecordFile
+from .video import VideoInfo, VideoReader, probe, video_hash
+from .world.camera import level_camera
+from .world.ground import World
+from .world.place import WorldTrack, place, settle
+
+HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
+SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
+SAMPLE_FRAMES = 60  # frames in each of them
+SAMPLE_PEOPLE = 8  # people that the floor is found from
+GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is someone else
+
+
+def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
+    """Capture a video. -> the takes written.
+
+    emit: gets the messages of `core.protocol`, but for hello, heartbeat, done and error. cancelled: asked often.
+    Raises MocapError; the working folder stays where a rerun can continue, and goes where the input is to blame.
+    """
+    progress = Progress(emit, cancelled)
+    progress.stage("prepare", 0, 0)
+    chain = engines.choose(job.engines, job.device)
+    info = probe(job.video)
+    folder = working_folder(job.output)
+    sha256 = video_hash(job.video)
+    solver: BodySolver = chain.make("body", job)
+
+    with ObservationStore(folder, _key(job, sha256, chain)) as store:
+        try:
+            track(job, info, chain, solver, store, progress)
+            people = choose_people(parse_people(job.people), info, store, progress)
+            camera, skeletons = measure(people, solver, info, store, progress)
+            persons = solve(people, skeletons, camera, solver, store, progress)
+            provenance = provenance_of(job, info, sha256, chain, store.warnings)
+            takes = write_takes(job, persons, camera, store, provenance, info, progress)
+        except MocapError as error:
+            if error.exit_status in (2, 3):
+                store.remove()
+            raise
+        store.remove()
+    return takes
+
+
+def track(
+    job: Job, info: VideoInfo, chain: engines.Chain, solver: BodySolver, store: ObservationStore, progress: Progress
+) -> None:
+    """Find and follow everyone in every frame; keep the observations, show a preview.
+
+    What an earlier run left in the store is shown again, not computed again.
+    """
+    live = _live_view(parse_people(job.people), info, solver, store, progress)
+    total = _expected_frames(job, info)
+    for code, what in store.warnings:
+        progress.warn(code, what)
+    for done, (time, sightings) in enumerate(store.replay(), 1):
+        live.add(time, sightings)
+        progress.stage("track", done, max(total, done))
+    if not store.complete:
+        tracker = chain.make("track", job)
+        tracker.resume(store.last())
+        with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
+            with closing(tracker.track(reader)) as tracked:
+                for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
+                    store.append(frame, sightings)
+                    live.add(frame.time, sightings)
+                    _warn(store, progress, reader.warnings)
+                    progress.stage("track", done, max(total, done))
+            _warn(store, progress, reader.warnings)
+        store.mark_complete()
+    live.finish()
+    progress.stage("track", len(store), len(store))
+
+
+def choose_people(choice: PeopleChoice, info: VideoInfo, store: ObservationStore, progress: Progress) -> list[int]:
+    """The tracks that become takes. Raises MocapError no-person or person-missing."""
+    lasting = {track: seen for track, seen in store.seen.items() if seen.last - seen.first + 1 / info.fps >= GLIMPSE}
+    if not lasting and store.seen:
+        longest = max(store.seen, key=lambda track: store.seen[track].frames)
+        lasting = {longest: store.seen[longest]}
+        seen = f"{person_name(longest)} is seen in {lasting[longest].frames} frames only."
+        _warn(store, progress, [("short-take", seen)])
+    if not lasting:
+        raise MocapError("no-person", "No person was found in the video.")
+    return choose_tracks(choice, _summary(store, lasting))
+
+
+def measure(
+    people: list[int], solver: BodySolver, info: VideoInfo, store: ObservationStore, progress: Progress
+) -> tuple[Camera, dict[int, Skeleton]]:
+    """What holds for the whole clip: every person's bone lengths, and the camera as it stands over the floor."""
+    level = level_camera(info)
+    skeletons: dict[int, Skeleton] = {}
+    motions: list[tuple[Skeleton, Motion]] = []
+    longest = sorted(people, key=lambda track: -store.seen[track].frames)[:SAMPLE_PEOPLE]
+    for done, track in enumerate(people):
+        progress.stage("measure", done, len(people))
+        windows = _samples(store.person(track))
+        skeletons[track] = solver.measure(np.concatenate(windows), level)
+        progress.track(track, skeletons[track].offsets.astype(np.float32))
+        if track in longest:
+            motions += [(skeletons[track], solver.solve(window, skeletons[track], level)) for window in windows]
+    camera = World().estimate(motions, level)
+    progress.stage("measure", len(people), len(people))
+    return camera, skeletons
+
+
+def solve(
+    people: list[int],
+    skeletons: dict[int, Skeleton],
+    camera: Camera,
+    solver: BodySolver,
+    store: ObservationStore,
+    progress: Progress,
+) -> list[SolvedPerson]:
+    """Rotations, root and contacts of everyone, in the world."""
+    total, done = sum(store.seen[track].frames for track in people), 0
+    persons = []
+    for track in people:
+        body, spool = skeletons[track], RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
+        spool.truncate(0)
+        times = store.times(track)
+        pelvis, confidence, feet = [], [], []
+        for window, inner in _windows(store.person(track), times):
+            progress.stage("solve", done, total)
+            motion = _rows(place(solver.solve(window, body, camera), body, camera), inner)
+            spool.append(_solved(motion))
+            pelvis.append(motion.pelvis)
+            confidence.append(motion.confidence[:, 0])
+            feet.append(_feet(motion, body))
+            done += len(motion.times)
+        root = WorldTrack(times, np.concatenate(pelvis), np.concatenate(confidence), np.concatenate(feet))
+        persons.append(SolvedPerson(track, body, spool, times, *settle(root, body)))
+    progress.stage("solve", total, total)
+    return persons
+
+
+def _windows(records: RecordFile, times: NDArray[np.float64]) -> Iterator[tuple[NDArray[Any], slice]]:
+    """Overlapping windows of observations, each with the rows that are its own: together every frame once."""
+    for start in range(0, len(times), BLOCK):
+        stop = min(start + BLOCK, len(times))
+        before = int(np.searchsorted(times, times[start] - HALO))
+        after = int(np.searchsorted(times, times[stop - 1] + HALO, side="right"))
+        yield records.read(before, after), slice(start - before, stop - before)
+
+
+def _samples(records: RecordFile) -> list[NDArray[Any]]:
+    """Windows spread evenly over a person's frames; all frames when there are few."""
+    count = len(records)
+    starts = range(0, count, max(SAMPLE_FRAMES, -(-count // SAMPLE_WINDOWS)))
+    return [records.read(start, min(start + SAMPLE_FRAMES, count)) for start in starts]
+
+
+def _rows(motion: Motion, rows: slice) -> Motion:
+    return Motion(
+        motion.times[rows], motion.rotations[rows], motion.pelvis[rows], motion.confidence[rows], motion.contacts[rows]
+    )
+
+
+def _solved(motion: Motion) -> NDArray[Any]:
+    records = np.empty(len(motion.times), SOLVED)
+    records["rotations"], records["confidence"] = motion.rotations, motion.confidence
+    return records
+
+
+def _feet(motion: Motion, body: Skeleton) -> NDArray[Any]:
+    """(T, 4, 3) metres: the points of `skeleton.CONTACTS` seen from the pelvis, world axes."""
+    pose = skeleton.forward_kinematics(body, motion.rotations, np.zeros_like(motion.pelvis))
+    return skeleton.posed_points(body, *pose, ("left_heel", "left_big_toe", "right_heel", "right_big_toe"))
+
+
+def _warn(store: ObservationStore, progress: Progress, warnings: Iterable[tuple[str, str]]) -> None:
+    """Pass on the warnings that are new, and keep them for the take."""
+    for code, what in warnings:
+        if (code, what) not in store.warnings:
+            store.warn(code, what)
+            progress.warn(code, what)
+
+
+def _live_view(
+    choice: PeopleChoice, info: VideoInfo, solver: BodySolver, store: ObservationStore, progress: Progress
+) -> LiveView:
+    def wanted(track: int) -> bool:
+        if choice.track is not None:
+            return track == choice.track
+        return track in choose_tracks(choice, _summary(store, store.seen))
+
+    return LiveView(solver, level_camera(info), place, wanted, progress)
+
+
+def _summary(store: ObservationStore, tracks: Any) -> dict[int, tuple[int, float]]:
+    return {track: (store.seen[track].frames, store.seen[track].sides / store.seen[track].frames) for track in tracks}
+
+
+def _expected_frames(job: Job, info: VideoInfo) -> int:
+    """About how many frames the tracker will see."""
+    end = info.duration if job.end is None else min(job.end, info.duration)
+    rate = info.fps if job.fps is None else min(job.fps, info.fps)
+    return max(1, round((end - (job.start or 0.0)) * rate))
+
+
+def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
+    """What the observations depend on."""
+    return {
+        "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps,
+        "device": job.device, "engine": chain.describe()["track"], "version": engines.version(),
+        "protocol": protocol.PROTOCOL, "record": OBSERVATION.itemsize,
+    }  # fmt: skip

@@ -1,0 +1,274 @@
+"""What the tracker saw, on disk while a capture runs: append-only, so that a killed capture continues where it was.
+
+The folder TAKE.npz.part beside the output holds
+
+    manifest.json         what the observations depend on: with another video, span or setting the store starts anew
+    frames.bin            one FRAME record per finished frame
+    person-<track>.bin    one OBSERVATION record per frame that the person is seen in
+    warnings.jsonl        [code, what] of everything the user was warned of
+    tracked               exists once the last frame of the span is in
+    lock                  held by the process that works here
+
+and whatever later stages spool. A frame counts once its FRAME record is there, which is written after its
+persons' records: what a killed process left behind that is cut off when the store is opened again.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .core.errors import MocapError
+from .stages import OBSERVATION, Frame, Sighting
+
+FRAME = np.dtype([("index", "<i4"), ("time", "<f8")])
+BLOCK = 256  # records that are in memory at a time
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a failure to write to `path` into MocapError disk-full or output-unwritable."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise MocapError("disk-full", f"There is no space left to write {path}.") from error
+        raise MocapError("output-unwritable", f"{path} cannot be written ({error.strerror or error}).") from error
+
+
+class RecordFile:
+    """An append-only file of fixed-size records, read in blocks; never mapped, since mapped pages count as memory."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any]) -> None:
+        self.path = path
+        self.dtype = dtype
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size // self.dtype.itemsize if self.path.exists() else 0
+
+    def append(self, records: NDArray[Any]) -> None:
+        """Add records (n,) or one record; they survive the end of this process, however it ends."""
+        with writing(self.path), self.path.open("ab") as file:
+            file.write(np.asarray(records, self.dtype).tobytes())
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Records start..stop, fewer at the end of the file."""
+        if not self.path.exists():
+            return np.empty(0, self.dtype)
+        with self.path.open("rb") as file:
+            return np.fromfile(file, self.dtype, max(stop - start, 0), offset=start * self.dtype.itemsize)
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """All records in order, BLOCK at a time."""
+        for start in range(0, len(self), BLOCK):
+            yield self.read(start, start + BLOCK)
+
+    def truncate(self, count: int) -> None:
+        """Keep the first `count` records and nothing of a broken one after them."""
+        if self.path.exists():
+            with writing(self.path):
+                os.truncate(self.path, count * self.dtype.itemsize)
+
+
+@dataclass
+class Seen:
+    """How much was seen of one person: frames, seconds of the first and last, sum of the ROI's sides in pixels."""
+
+    frames: int = 0
+    first: float = np.inf
+    last: float = -np.inf
+    sides: float = 0.0
+
+    def add(self, observations: NDArray[Any]) -> None:
+        """Count observations (n,) or one record of OBSERVATION."""
+        observations = np.atleast_1d(observations)
+        self.frames += len(observations)
+        self.first = min(self.first, float(observations["time"][0]))
+        self.last = float(observations["time"][-1])
+        self.sides += float(observations["roi"][:, 2].sum())
+
+
+class ObservationStore:
+    """The observations of one capture; a context manager that holds the folder's lock."""
+
+    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
+        """Open or create the store. key: whatever the observations depend on, as JSON.
+
+        Raises MocapError output-unwritable, output-busy or disk-full.
+        """
+        self.folder = folder
+        self.seen: dict[int, Seen] = {}
+        self.warnings: list[tuple[str, str]] = []
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(folder / "lock")
+        try:
+            self._frames = RecordFile(folder / "frames.bin", FRAME)
+            if not self._recover(json.loads(json.dumps(key))):
+                self._start(key)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> ObservationStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def append(self, frame: Frame, sightings: Sequence[Sighting]) -> None:
+        """Keep one finished frame. Raises MocapError disk-full or output-unwritable."""
+        for track, observation in sightings:
+            self.person(track).append(observation)
+            self.seen.setdefault(track, Seen()).add(observation)
+        self._frames.append(np.array((frame.index, frame.time), FRAME))
+
+    def person(self, track: int) -> RecordFile:
+        """The OBSERVATION records of one person, in the order of time."""
+        return RecordFile(self.folder / f"person-{track}.bin", OBSERVATION)
+
+    def times(self, track: int) -> NDArray[np.float64]:
+        """(T,) seconds: when the person is seen."""
+        return np.concatenate([block["time"] for block in self.person(track).blocks()])
+
+    def last(self) -> dict[int, np.void]:
+        """The last observation of every person so far."""
+        return {track: self.person(track).read(seen.frames - 1, seen.frames)[0] for track, seen in self.seen.items()}
+
+    def __len__(self) -> int:
+        """The number of finished frames."""
+        return len(self._frames)
+
+    @property
+    def next_frame(self) -> int:
+        """The number of the first frame of the video that may still be missing."""
+        count = len(self)
+        return int(self._frames.read(count - 1, count)["index"][0]) + 1 if count else 0
+
+    @property
+    def frame_rate(self) -> float | None:
+        """Frames a second on average, None when there are too few to tell."""
+        ends = [self._frames.read(i, i + 1)["time"] for i in (0, len(self) - 1)] if len(self) > 1 else []
+        span = float(ends[1][0] - ends[0][0]) if ends else 0.0
+        return (len(self) - 1) / span if span > 0 else None
+
+    def replay(self) -> Iterator[tuple[float, list[Sighting]]]:
+        """The finished frames again, each with its time and its sightings."""
+        cursors = {track: _records(self.person(track)) for track in sorted(self.seen)}
+        heads = {track: next(cursor) for track, cursor in cursors.items()}
+        for frames in self._frames.blocks():
+            for frame in frames:
+                here = [track for track, head in heads.items() if head["frame"] == frame["index"]]
+                yield float(frame["time"]), [Sighting(track, heads[track]) for track in here]
+                for track in here:
+                    following = next(cursors[track], None)
+                    if following is None:
+                        del heads[track]
+                    else:
+                        heads[track] = following
+
+    def warn(self, code: str, what: str) -> None:
+        """Remember a warning for the take."""
+        self.warnings.append((code, what))
+        path = self.folder / "warnings.jsonl"
+        with writing(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps([code, what], ensure_ascii=False) + "\n")
+
+    @property
+    def complete(self) -> bool:
+        """Whether the whole span has been tracked."""
+        return (self.folder / "tracked").exists()
+
+    def mark_complete(self) -> None:
+        """Say that the last frame of the span is in."""
+        with writing(self.folder):
+            (self.folder / "tracked").touch()
+
+    def remove(self) -> None:
+        """Delete everything: the capture is over."""
+        self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, key: Mapping[str, Any]) -> None:
+        """Begin anew in an empty folder."""
+        with writing(self.folder):
+            for path in self.folder.iterdir():
+                if path.name != "lock":
+                    path.unlink()
+            partial = self.folder / "manifest.json.tmp"
+            partial.write_text(json.dumps(key, indent=1, ensure_ascii=False), "utf-8")
+            os.replace(partial, self.folder / "manifest.json")
+
+    def _recover(self, key: Mapping[str, Any]) -> bool:
+        """Continue what an earlier process left, when it is of the same `key`."""
+        try:
+            if json.loads((self.folder / "manifest.json").read_text("utf-8")) != key:
+                return False
+        except (OSError, ValueError):
+            return False
+        self._frames.truncate(len(self))
+        for path in self.folder.glob("person-*.bin"):
+            track = int(path.stem.removeprefix("person-"))
+            person, seen = self.person(track), Seen()
+            for block in person.blocks():
+                finished = block[block["frame"] < self.next_frame]
+                if len(finished):
+                    seen.add(finished)
+            person.truncate(seen.frames)
+            if seen.frames:
+                self.seen[track] = seen
+            else:
+                path.unlink()
+        self.seen = dict(sorted(self.seen.items()))
+        self.warnings = list(_warnings(self.folder / "warnings.jsonl"))
+        return True
+
+
+def _records(file: RecordFile) -> Iterator[np.void]:
+    """All records one by one, few in memory: there may be hundreds of people."""
+    for start in range(0, len(file), 16):
+        yield from file.read(start, start + 16)
+
+
+def _warnings(path: Path) -> Iterator[tuple[str, str]]:
+    for line in path.read_text("utf-8").splitlines(keepends=True) if path.exists() else ():
+        if line.endswith("\n"):  # the last line may be broken off
+            code, what = json.loads(line)
+            yield code, what
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Hold the lock file until it is closed or this process ends. Raises MocapError output-busy."""
+    handle = path.open("ab")
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        handle.close()
+        raise MocapError("output-busy", f"Another capture is already working in {path.parent}.") from error
+    except BaseException:
+        handle.close()
+        raise
+    return handle
