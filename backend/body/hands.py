@@ -1,0 +1,96 @@
+"""Palms and fingers from the 21 hand points; where no hand was seen, from the body's own hand points and at rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core import rotations
+from ..core.rotations import Array
+from ..core.skeleton import FINGERS, Skeleton
+from ..core.skeleton import INDEX as JOINT
+from ..smoothing import keep_fast, local_average
+from .landmarks import HAND_CHAINS
+from .landmarks import INDEX as L
+
+NOISE = np.array([0.004, 0.004, 0.008])  # metres, within a hand
+RELAXED = {"index": 0.25, "middle": 0.3, "ring": 0.35, "pinky": 0.4, "thumb": 0.1}  # radians a joint, hand at rest
+FLEXION = (np.radians(-15.0), np.radians(105.0))
+SPREAD = np.radians(20.0)
+THUMB = np.radians(50.0)
+
+
+def palm(points: Array, weights: Array, hand: Array, times: Array, rest: Array, side: str) -> Array:
+    """Orientation of the hand (T, 4), body axes -> the points' frame.
+
+    points (T, 33, 3) and weights (T, 33): the body's landmarks; hand (T, 21, 4): the hand model's points with
+    confidence; rest (55, 3): the skeleton's rest joints.
+    """
+    knuckles = [rest[JOINT[f"{side}_{f}1"]] - rest[JOINT[f"{side}_wrist"]] for f in ("index", "middle", "pinky")]
+    wrist = points[:, L[f"{side}_wrist"]]
+    body = [points[:, L[f"{side}_{n}"]] - wrist for n in ("index", "pinky")]
+    exact = keep_fast(hand[..., :3].astype(float), times, hand[..., 3].astype(float), NOISE)
+
+    along_body, across_body = rotations.normalize(body[0] + body[1]), body[0] - body[1]
+    along_hand, across_hand = rotations.normalize(exact[:, 9]), exact[:, 5] - exact[:, 17]
+    # Where the hand model sees the hand it decides; its say fades in and out over a few frames.
+    trust = local_average((hand[..., 3].mean(1) > 0.3).astype(float)[:, None, None], times, 0.06)[:, 0]
+    along = (1 - trust) * along_body + trust * along_hand
+    across = (1 - trust) * rotations.normalize(across_body) + trust * rotations.normalize(across_hand)
+    rest_frame = rotations.frame_from(knuckles[1], knuckles[0] - knuckles[2])
+    return rotations.from_matrix(rotations.frame_from(along, across) @ rest_frame.T)
+
+
+def fingers(turned: Array, hand: Array, times: Array, skeleton: Skeleton, side: str) -> None:
+    """Set the global rotations (T, 55, 4) of one hand's 15 finger joints; the wrist's is there already."""
+    wrist = turned[:, JOINT[f"{side}_wrist"]]
+    seen = keep_fast(hand[..., :3].astype(float), times, hand[..., 3].astype(float), NOISE)
+    seen = _in_own_axes(seen, skeleton, side)
+    trust = local_average((hand[..., 3].mean(1) > 0.3).astype(float)[:, None, None], times, 0.08)[:, 0, 0]
+    sign = 1.0 if side == "left" else -1.0
+    flex_axis, spread_axis = np.array([0.0, 0.0, -sign]), np.array([0.0, 1.0, 0.0])
+    for finger in FINGERS:
+        chain = HAND_CHAINS[finger]
+        joints = [JOINT[f"{side}_{finger}{k}"] for k in (1, 2, 3)]
+        tip = skeleton.points[f"{side}_{finger}_tip"][1]
+        rest = [skeleton.offsets[joints[1]], skeleton.offsets[joints[2]], tip]
+        local_sum = np.broadcast_to(rotations.IDENTITY, wrist.shape)
+        for k, joint in enumerate(joints):
+            bone = seen[:, chain[k + 1]] - seen[:, chain[k]]
+            bone = rotations.rotate(rotations.inverse(local_sum), bone)  # in the axes of the joint before
+            if finger == "thumb":
+                turn = _limited(rotations.to_axis_angle(rotations.between(rest[k], bone)), THUMB)
+            else:
+                turn = _bend(rest[k], bone, flex_axis, spread_axis, spread=k == 0)
+            turn = trust[:, None] * turn + (1 - trust[:, None]) * RELAXED[finger] * flex_axis
+            local_sum = rotations.multiply(local_sum, rotations.from_axis_angle(turn))
+            turned[:, joint] = rotations.multiply(wrist, local_sum)
+
+
+def _in_own_axes(seen: Array, skeleton: Skeleton, side: str) -> Array:
+    """Hand points (T, 21, 3) in the axes of the hand itself: middle knuckle and knuckle line as in the rest pose."""
+    rest = skeleton.joints()
+    knuckle = {f: rest[JOINT[f"{side}_{f}1"]] - rest[JOINT[f"{side}_wrist"]] for f in ("index", "middle", "pinky")}
+    frame = rotations.frame_from(seen[:, 9], seen[:, 5] - seen[:, 17])
+    frame = frame @ rotations.frame_from(knuckle["middle"], knuckle["index"] - knuckle["pinky"]).T
+    return np.einsum("tji,tnj->tni", frame, seen - seen[:, :1])
+
+
+def _bend(rest: Array, bone: Array, flex_axis: Array, spread_axis: Array, spread: bool) -> Array:
+    """Rotation vectors (T, 3) that bend a finger bone like a hinge; at the knuckle also a little sideways."""
+    bone, rest = rotations.normalize(bone), rotations.normalize(rest)
+    along = np.cross(flex_axis, spread_axis)  # where a straight finger points
+    into_palm = np.cross(flex_axis, along)
+    forward, down, aside = bone @ along, bone @ into_palm, bone @ flex_axis
+    rest_flex = np.arctan2(rest @ into_palm, rest @ along)
+    flex = np.clip(np.arctan2(down, forward) - rest_flex, *FLEXION)
+    turn = flex[:, None] * flex_axis
+    if spread:
+        aside = np.arcsin(np.clip(aside, -1, 1)) - np.arcsin(np.clip(rest @ flex_axis, -1, 1))
+        straight = np.clip(np.cos(flex), 0.0, 1.0)  # a closed fist cannot spread
+        turn = turn + (np.clip(aside, -SPREAD, SPREAD) * straight)[:, None] * spread_axis
+    return turn
+
+
+def _limited(turn: Array, limit: float) -> Array:
+    angle = np.linalg.norm(turn, axis=-1, keepdims=True)
+    return turn * np.minimum(1.0, limit / np.maximum(angle, 1e-9))

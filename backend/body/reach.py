@@ -1,0 +1,48 @@
+"""Two-bone inverse kinematics of the legs: the ankle goes where it is wanted, the foot keeps its orientation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core import rotations
+from ..core import skeleton as sk
+from ..core.rotations import Array, normalize
+from ..core.skeleton import INDEX as JOINT
+from ..core.skeleton import Skeleton
+
+SOFT = 0.02  # of the leg's length: from here on a straightening leg slows down instead of snapping
+
+
+def move_feet(local: Array, pelvis: Array, shift: Array, skeleton: Skeleton) -> Array:
+    """Parent-relative rotations (T, 55, 4) with both ankles moved by shift (T, 2, 3) metres.
+
+    The knee stays in the plane that it had, the hip takes up the rest; the pelvis (T, 3) and every other global
+    orientation stay. Rotations, pelvis and shift are in one frame.
+    """
+    turned, joints = sk.forward_kinematics(skeleton, local, pelvis)
+    out = turned.copy()
+    for s, side in enumerate(("left", "right")):
+        hip, knee, ankle = (JOINT[f"{side}_{n}"] for n in ("hip", "knee", "ankle"))
+        target = joints[:, ankle] + shift[:, s]
+        thigh, shin = joints[:, knee] - joints[:, hip], joints[:, ankle] - joints[:, knee]
+        a, b = np.linalg.norm(thigh[0]), np.linalg.norm(shin[0])
+        wanted = target - joints[:, hip]
+        reach = _soft_reach(np.linalg.norm(wanted, axis=-1), a + b)
+        # The bend's axis: the knee's own, kept across the new line from hip to ankle.
+        line = normalize(wanted)
+        axis = rotations.rotate(turned[:, hip], [1.0, 0.0, 0.0])
+        axis = normalize(axis - np.sum(axis * line, -1, keepdims=True) * line)
+        cosine = np.clip((a * a + reach**2 - b * b) / (2 * a * np.maximum(reach, 1e-6)), -1.0, 1.0)
+        lift = rotations.from_axis_angle(-axis * np.arccos(cosine)[:, None])
+        new_thigh = rotations.rotate(lift, line) * a
+        new_shin = line * reach[:, None] - new_thigh
+        for joint, old, new in ((hip, thigh, new_thigh), (knee, shin, new_shin)):
+            out[:, joint] = rotations.multiply(rotations.between(old, new), turned[:, joint])
+    return sk.to_local(out)
+
+
+def _soft_reach(distance: Array, longest: float) -> Array:
+    """Distances (T,) that never quite reach `longest`, with a smooth approach."""
+    knee = longest * (1.0 - SOFT)
+    over = np.maximum(distance - knee, 0.0)
+    return np.where(distance > knee, knee + longest * SOFT * (1.0 - np.exp(-over / (longest * SOFT))), distance)

@@ -1,0 +1,68 @@
+"""Left and right swapped by the landmark model (it often mistakes a back for a front): undone over time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import keypoints
+from ..core.rotations import Array
+from .landmarks import NAMES
+
+# The landmark and the keypoint lists with left and right exchanged.
+_LANDMARKS = np.array([NAMES.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in NAMES])
+_BODY = keypoints.BODY + keypoints.FEET
+_KEYPOINTS = np.arange(keypoints.COUNT)
+_KEYPOINTS[:23] = [_BODY.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in _BODY]
+
+# What tells left from right in motion: shoulders, elbows, wrists, hips, knees, ankles.
+_LIMBS = slice(11, 29)
+STAY = 0.02  # metres a frame that "as the model says" is better than "swapped", all else equal
+
+
+def swapped(points: Array, times: Array) -> NDArray[np.bool_]:
+    """Frames (T,) in which left and right have to be exchanged so that the body moves on smoothly.
+
+    Viterbi over two states: a change of state costs the way that the limbs would jump, and being swapped costs a
+    little, so that of two readings that move equally well the landmark model's own wins, by majority over each
+    unbroken stretch. points (T, 33, 3) metres, hip-centred.
+    """
+    limbs = points[:, _LIMBS]
+    mirrored = points[:, _LANDMARKS][:, _LIMBS]
+    same = np.linalg.norm(np.diff(limbs, axis=0), axis=-1).mean(-1)
+    cross = np.linalg.norm(mirrored[1:] - limbs[:-1], axis=-1).mean(-1)
+    # After a gap in time the body may have turned: no evidence either way.
+    fresh = np.diff(times) > 0.25
+    same, cross = np.where(fresh, 0.0, same), np.where(fresh, 0.0, cross)
+
+    cost = np.array([0.0, STAY])
+    came_from = np.zeros((len(points), 2), int)
+    for t in range(1, len(points)):
+        step = np.array([[same[t - 1], cross[t - 1]], [cross[t - 1], same[t - 1]]])  # [now, before]
+        total = cost[None] + step
+        came_from[t] = total.argmin(1)
+        cost = total.min(1) + [0.0, STAY]
+    states = np.zeros(len(points), bool)
+    state = int(cost.argmin())
+    for t in range(len(points) - 1, -1, -1):
+        states[t] = bool(state)
+        state = came_from[t, state]
+    return states
+
+
+def undo(observations: NDArray[Any], frames: NDArray[np.bool_] | None = None) -> NDArray[Any]:
+    """A copy of (T,) OBSERVATIONs with left and right exchanged back in `frames` (found here when not given)."""
+    if frames is None:
+        frames = swapped(observations["landmarks"][..., :3].astype(float), observations["time"])
+    out = observations.copy()
+    part = observations[frames]
+    out["landmarks"][frames] = part["landmarks"][:, _LANDMARKS]
+    out["keypoints"][frames] = part["keypoints"][:, _KEYPOINTS]
+    out["keypoints"][frames, keypoints.LEFT_HAND] = part["keypoints"][:, keypoints.RIGHT_HAND]
+    out["keypoints"][frames, keypoints.RIGHT_HAND] = part["keypoints"][:, keypoints.LEFT_HAND]
+    # The hand model was told the wrong hand: what it saw is of no use for the other one.
+    out["hands"][frames] = part["hands"][:, ::-1]
+    out["hands"][frames, :, :, 3] = 0.0
+    return out

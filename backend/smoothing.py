@@ -1,0 +1,82 @@
+"""Temporal filtering that takes out jitter and keeps fast motion. Works on uneven time stamps and with missing data."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .core.rotations import Array
+
+WIDE = 0.10  # seconds: the kernel that shows what a calm joint does
+NARROW = 0.025  # seconds: about a frame
+
+
+def local_quadratic(values: Array, times: Array, weights: Array, sigma: float) -> Array:
+    """Gaussian-weighted local quadratic regression (Savitzky-Golay for uneven samples): keeps peaks, no lag.
+
+    values (T, N, D); times (T,) seconds, increasing; weights (T, N) >= 0, 0 for missing. -> (T, N, D)
+    """
+    frames = len(values)
+    step = np.median(np.diff(times)) if frames > 1 else 1.0
+    reach = min(int(np.ceil(3.0 * sigma / max(step, 1e-6))), frames - 1)
+    moments = [np.zeros(weights.shape) for _ in range(5)]
+    sums = [np.zeros(values.shape) for _ in range(3)]
+    for k in range(-reach, reach + 1):
+        to, source = slice(max(0, -k), frames - max(0, k)), slice(max(0, k), frames - max(0, -k))
+        dt = ((times[source] - times[to]) / sigma)[:, None]
+        w = weights[source] * np.exp(-0.5 * dt**2)
+        for power in range(5):
+            moments[power][to] += w * dt**power
+        for power in range(3):
+            sums[power][to] += (w * dt**power)[..., None] * values[source]
+    matrix = np.stack([np.stack([moments[r + c] for c in range(3)], -1) for r in range(3)], -2)
+    # A small ridge on slope and curvature turns the fit into a plain average where data is scarce.
+    matrix += np.diag([1e-9, 1e-3, 1e-3]) * (moments[0][..., None, None] + 1e-6)
+    return np.linalg.solve(matrix, np.stack(sums, axis=-2))[..., 0, :]
+
+
+def without_spikes(values: Array, weights: Array, noise: ArrayLike) -> Array:
+    """Weights (T, N) with single-frame jumps out and back set to zero. noise: (D,) expected noise per axis."""
+    kept = weights.copy()
+    if len(values) > 2:
+        scaled = values / np.asarray(noise, float)
+        jump = np.minimum(
+            np.linalg.norm(scaled[1:-1] - scaled[:-2], axis=-1), np.linalg.norm(scaled[1:-1] - scaled[2:], axis=-1)
+        )
+        across = np.linalg.norm(scaled[2:] - scaled[:-2], axis=-1)
+        kept[1:-1][(jump > 4.0) & (jump > 2.0 * across)] = 0.0
+    return kept
+
+
+def keep_fast(values: Array, times: Array, weights: Array, noise: ArrayLike) -> Array:
+    """Smooth calm spans strongly and fast moves hardly at all.
+
+    The difference between a narrow and a wide fit is motion where it is larger than the expected noise and jitter
+    where it is smaller: it is kept in the proportion that a Wiener filter would keep.
+    values (T, N, D); times (T,) seconds; weights (T, N) confidences; noise (D,) in the unit of the values.
+    """
+    if len(values) < 3:
+        return values.copy()
+    weights = without_spikes(values, weights, noise) + 1e-4
+    narrow = local_quadratic(values, times, weights, NARROW)
+    wide = local_quadratic(values, times, weights, WIDE)
+    detail = narrow - wide
+    size = np.linalg.norm(detail / np.asarray(noise, float), axis=-1, keepdims=True) ** 2 / values.shape[-1]
+    # The energy is averaged over a tenth of a second, so that a fast move is kept from its beginning to its end.
+    energy = local_average(size, times, 0.05)
+    return wide + detail * (energy / (1.0 + energy))
+
+
+def local_average(values: Array, times: Array, sigma: float, weights: Array | None = None) -> Array:
+    """Gaussian-weighted mean over time: values (T, N, D), weights (T, N) or None. -> (T, N, D)"""
+    frames = len(values)
+    weights = np.ones(values.shape[:-1]) if weights is None else weights
+    step = np.median(np.diff(times)) if frames > 1 else 1.0
+    reach = min(int(np.ceil(3.0 * sigma / max(step, 1e-6))), frames - 1)
+    total, mass = np.zeros(values.shape), np.zeros(weights.shape)
+    for k in range(-reach, reach + 1):
+        to, source = slice(max(0, -k), frames - max(0, k)), slice(max(0, k), frames - max(0, -k))
+        w = weights[source] * np.exp(-0.5 * ((times[source] - times[to]) / sigma) ** 2)[:, None]
+        total[to] += w[..., None] * values[source]
+        mass[to] += w
+    return total / np.maximum(mass, 1e-12)[..., None]

@@ -1,0 +1,1 @@
+"""Stage `world`: camera, gravity, floor, contacts, and the root's path over it."""

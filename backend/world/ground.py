@@ -1,0 +1,93 @@
+"""Gravity and floor from what the people in the picture do: they stand upright, and their planted feet lie in a plane."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..core import rotations
+from ..core import skeleton as sk
+from ..core.rotations import Array, normalize
+from ..core.skeleton import INDEX as JOINT
+from ..core.skeleton import Skeleton
+from ..stages import Camera, Motion
+from .contacts import SPEED, contact_points, sideways_speed
+
+# How far each source of "up" may be off, radians (or metres), one standard deviation.
+LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
+BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
+FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
+DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
+
+
+def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera) -> Camera:
+    """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
+    looking along the world's +y.
+
+    people: motions in camera space (a subsample of frames will do; time gaps are harmless).
+    """
+    level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
+    precision, pull = np.eye(3) / LEVEL_SIGMA**2, level / LEVEL_SIGMA**2
+    feet = []
+    for skeleton, motion in people:
+        body = _body_up(skeleton, motion)
+        if body is not None:
+            direction, certainty = body
+            precision += np.eye(3) * certainty / BODY_SIGMA**2
+            pull += direction * certainty / BODY_SIGMA**2
+        planted = _planted(skeleton, motion, normalize(pull))
+        if len(planted) >= 8:
+            feet.append(planted)
+            precision += _spread(planted) / FLOOR_SIGMA**2
+    up = normalize(np.linalg.solve(precision, pull))
+
+    start = people[0][1].pelvis[0]
+    if feet:
+        floor = float(np.median(np.concatenate(feet) @ up))
+    else:  # nobody stood still: the lowest points of the feet
+        floor = min(float(np.quantile(contact_points(s, m) @ up, 0.05)) for s, m in people)
+    return _standing(camera, up, start - (start @ up - floor) * up)
+
+
+def _standing(camera: Camera, up: Array, origin: Array) -> Camera:
+    """The camera whose world has this up direction and origin (camera space), y along the view."""
+    forward = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    if np.linalg.norm(forward) < 0.2:  # looking straight down or up: the picture's upper edge is "ahead"
+        forward = np.array([0.0, -1.0, 0.0]) + up[1] * up
+    y = normalize(forward)
+    world_axes = np.stack([np.cross(y, up), y, up], axis=-1)
+    return replace(camera, rotation=rotations.from_matrix(world_axes), t=origin)
+
+
+def _body_up(skeleton: Skeleton, motion: Motion) -> tuple[Array, float] | None:
+    """Mean direction ankles -> neck of the frames in which the body is stretched out, and how sure that is (0..1)."""
+    _, joints = sk.forward_kinematics(skeleton, motion.rotations, motion.pelvis)
+    ankles = joints[:, [JOINT["left_ankle"], JOINT["right_ankle"]]].mean(1)
+    legs = normalize(motion.pelvis - ankles)
+    trunk = normalize(joints[:, JOINT["neck"]] - motion.pelvis)
+    knees = rotations.to_axis_angle(motion.rotations[:, [JOINT["left_knee"], JOINT["right_knee"]]])
+    straight = np.linalg.norm(knees, axis=-1).min(1) < np.radians(40)
+    standing = straight & (np.sum(legs * trunk, -1) > np.cos(np.radians(25)))
+    if standing.sum() < 5:
+        return None
+    directions = normalize(joints[standing, JOINT["neck"]] - ankles[standing])
+    return normalize(directions.mean(0)), float(standing.mean())
+
+
+def _planted(skeleton: Skeleton, motion: Motion, up: Array) -> Array:
+    """(N, 3) camera space: foot points that stand still while they are the lower ones of the body."""
+    points = contact_points(skeleton, motion)
+    height = points @ up
+    lowest = height < height.min(1, keepdims=True) + 0.06
+    return points[(sideways_speed(points, motion.times) < SPEED[0]) & lowest]
+
+
+def _spread(planted: Array) -> Array:
+    """(3, 3) m^2: how far the planted points spread, less what the noise of their depth alone would spread."""
+    centre = planted.mean(0)
+    scatter = (planted - centre).T @ (planted - centre) / len(planted)
+    ray = normalize(centre)
+    scatter = scatter - np.outer(ray, ray) * min((DEPTH_SIGMA * np.linalg.norm(centre)) ** 2, ray @ scatter @ ray)
+    values, axes = np.linalg.eigh(scatter)
+    return (axes * np.maximum(values, 0.0)) @ axes.T
