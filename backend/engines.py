@@ -48,7 +48,7 @@ class Engine:
 
 
 def _blazepose(job: Job) -> Tracker:
-    from .people import BlazePoseTracker
+    from .people.tracker import BlazePoseTracker
 
     return BlazePoseTracker(people=job.people, threads=threads())
 

@@ -7,14 +7,18 @@ lengths and a floor that the whole clip decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .core.protocol import Message
 from .core.rotations import Array
 from .core.skeleton import Skeleton
 from .progress import Progress
 from .stages import OBSERVATION, BodySolver, Camera, Motion, Sighting
+from .world.ground import upright_camera
+from .world.place import place
 
 LOOKAHEAD = 0.5  # seconds: the frames after a frame that its pose may use
 STEP = 0.5  # seconds between two solves of a person
@@ -63,11 +67,11 @@ class LiveView:
         self,
         solver: BodySolver,
         camera: Camera,
-        place: Callable[[Motion, Skeleton, Camera], Motion],
         wanted: Callable[[int], bool],
         progress: Progress,
     ) -> None:
-        self._solver, self._camera, self._place = solver, camera, place
+        """camera: a level one; wanted: whether the user asked for a track, as far as is known by now."""
+        self._solver, self._camera, self._standing = solver, camera, False
         self._wanted, self._progress = wanted, progress
         self._people: dict[int, LivePerson] = {}
 
@@ -104,7 +108,9 @@ class LiveView:
         fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
         if fresh.any():
             motion = self._solver.solve(observations, skeleton, self._camera)
-            motion = self._place(motion, skeleton, self._camera)
+            if not self._standing:  # once: another floor later would make everyone jump
+                self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True
+            motion = place(motion, skeleton, self._camera)
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
             person.emitted = float(observations["time"][fresh][-1])
             person.forget(person.emitted - HALO)
@@ -120,7 +126,7 @@ class LiveView:
         return person.skeleton
 
 
-def frames_message(track: int, index: Array, motion: Motion, rows: Array) -> Message:
+def frames_message(track: int, index: NDArray[Any], motion: Motion, rows: NDArray[np.bool_]) -> Message:
     """The `frames` message of the chosen rows (T,) bool of a motion in the world."""
     return {
         "type": "frames",

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import engines
-from .core import protocol, skeleton
+from .core import protocol
 from .core.errors import MocapError
 from .core.protocol import Message
 from .core.skeleton import Skeleton
@@ -35,8 +35,9 @@ from .stages import OBSERVATION, BodySolver, Camera, Motion
 from .store import BLOCK, ObservationStore, RecordFile
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
-from .world.ground import World
-from .world.place import WorldTrack, place, settle
+from .world.ground import upright_camera
+from .world.place import Path as RootPath
+from .world.place import place, settle
 
 HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
@@ -133,7 +134,7 @@ def measure(
         progress.track(track, skeletons[track].offsets.astype(np.float32))
         if track in longest:
             motions += [(skeletons[track], solver.solve(window, skeletons[track], level)) for window in windows]
-    camera = World().estimate(motions, level)
+    camera = upright_camera(motions, level)
     progress.stage("measure", len(people), len(people))
     return camera, skeletons
 
@@ -153,17 +154,16 @@ def solve(
         body, spool = skeletons[track], RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
-        pelvis, confidence, feet = [], [], []
+        parts = []
         for window, inner in _windows(store.person(track), times):
             progress.stage("solve", done, total)
             motion = _rows(place(solver.solve(window, body, camera), body, camera), inner)
             spool.append(_solved(motion))
-            pelvis.append(motion.pelvis)
-            confidence.append(motion.confidence[:, 0])
-            feet.append(_feet(motion, body))
+            parts.append(RootPath.of(motion, body))
             done += len(motion.times)
-        root = WorldTrack(times, np.concatenate(pelvis), np.concatenate(confidence), np.concatenate(feet))
-        persons.append(SolvedPerson(track, body, spool, times, *settle(root, body)))
+        root = RootPath.joined(parts)
+        pelvis, _ = settle(root, camera)
+        persons.append(SolvedPerson(track, body, spool, times, pelvis, root.contacts))
     progress.stage("solve", total, total)
     return persons
 
@@ -196,12 +196,6 @@ def _solved(motion: Motion) -> NDArray[Any]:
     return records
 
 
-def _feet(motion: Motion, body: Skeleton) -> NDArray[Any]:
-    """(T, 4, 3) metres: the points of `skeleton.CONTACTS` seen from the pelvis, world axes."""
-    pose = skeleton.forward_kinematics(body, motion.rotations, np.zeros_like(motion.pelvis))
-    return skeleton.posed_points(body, *pose, ("left_heel", "left_big_toe", "right_heel", "right_big_toe"))
-
-
 def _warn(store: ObservationStore, progress: Progress, warnings: Iterable[tuple[str, str]]) -> None:
     """Pass on the warnings that are new, and keep them for the take."""
     for code, what in warnings:
@@ -218,7 +212,7 @@ def _live_view(
             return track == choice.track
         return track in choose_tracks(choice, _summary(store, store.seen))
 
-    return LiveView(solver, level_camera(info), place, wanted, progress)
+    return LiveView(solver, level_camera(info), wanted, progress)
 
 
 def _summary(store: ObservationStore, tracks: Any) -> dict[int, tuple[int, float]]:

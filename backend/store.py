@@ -60,7 +60,7 @@ class RecordFile:
     def __len__(self) -> int:
         return self.path.stat().st_size // self.dtype.itemsize if self.path.exists() else 0
 
-    def append(self, records: NDArray[Any]) -> None:
+    def append(self, records: NDArray[Any] | np.void) -> None:
         """Add records (n,) or one record; they survive the end of this process, however it ends."""
         with writing(self.path), self.path.open("ab") as file:
             file.write(np.asarray(records, self.dtype).tobytes())
@@ -93,7 +93,7 @@ class Seen:
     last: float = -np.inf
     sides: float = 0.0
 
-    def add(self, observations: NDArray[Any]) -> None:
+    def add(self, observations: NDArray[Any] | np.void) -> None:
         """Count observations (n,) or one record of OBSERVATION."""
         observations = np.atleast_1d(observations)
         self.frames += len(observations)
