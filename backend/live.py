@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .body import swaps
 from .core.protocol import Message
 from .core.rotations import Array
 from .core.skeleton import Skeleton
@@ -107,7 +108,8 @@ class LiveView:
         observations = np.array(person.window, OBSERVATION)
         fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
         if fresh.any():
-            motion = self._solver.solve(observations, skeleton, self._camera)
+            swapped = swaps.swapped(swaps.limbs(observations), observations["time"])
+            motion = self._solver.solve(swaps.exchanged(observations, swapped), skeleton, self._camera)
             if not self._standing:  # once: another floor later would make everyone jump
                 self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True
             motion = place(motion, skeleton, self._camera)

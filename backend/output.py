@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import engines
+from .body.reach import move_feet
 from .core import rotations, skeleton
 from .core.errors import MocapError
 from .core.rotations import Array
@@ -36,13 +37,14 @@ _PACKAGES = ("numpy", "av", "opencv-python-headless", "ai-edge-litert", "onnxrun
 @dataclass(frozen=True)
 class SolvedPerson:
     """One person after the last stage, T frames. solved: T records of SOLVED; pelvis (T, 3) metres, world;
-    contacts (T, 4) uint8."""
+    shift (T, 2, 3) metres by which the feet move to stay planted; contacts (T, 4) uint8."""
 
     track: int
     skeleton: Skeleton
     solved: RecordFile
     times: Array
     pelvis: Array
+    shift: Array
     contacts: NDArray[np.uint8]
 
 
@@ -110,14 +112,18 @@ def _write_take(
             tick()
             yield store.person(person.track).read(span.start, span.stop)[field]
 
-    def posed() -> Iterator[tuple[Array, Array]]:
+    def planted() -> Iterator[Array]:
         for span, local in zip(spans, solved("rotations"), strict=True):
+            yield move_feet(local, person.pelvis[span], person.shift[span], person.skeleton)
+
+    def posed() -> Iterator[tuple[Array, Array]]:
+        for span, local in zip(spans, planted(), strict=True):
             yield skeleton.forward_kinematics(person.skeleton, local, person.pelvis[span])
 
     def constant(value: Array) -> Iterator[Array]:
         return (np.broadcast_to(value, (span.stop - span.start, *value.shape)) for span in spans)
 
-    poses = (rotations.to_axis_angle(block).reshape(len(block), -1) for block in solved("rotations"))
+    poses = (rotations.to_axis_angle(block).reshape(len(block), -1) for block in planted())
     joints = (joints for _, joints in posed())
     feet = (skeleton.posed_points(person.skeleton, *pose, skeleton.FOOT_POINTS) for pose in posed())
 

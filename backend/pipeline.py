@@ -2,8 +2,8 @@
 
     video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
           -> bone lengths, camera, floor                                    measure()   constants of the whole clip
-          -> body -> world                                                  solve()     windows of frames, per person
-          -> root and contacts                                              settle()    whole clip, few numbers a frame
+          -> left and right put right -> body -> world                      solve()     windows of frames, per person
+          -> root and feet                                                  settle()    whole clip, few numbers a frame
           -> take                                                           write_takes()
 
 `track` leaves its observations in a store on disk, where a killed capture continues, and shows a preview of every
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import engines
+from .body import swaps
 from .core import protocol
 from .core.errors import MocapError
 from .core.protocol import Message
@@ -36,7 +37,7 @@ from .store import BLOCK, ObservationStore, RecordFile
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
 from .world.ground import upright_camera
-from .world.place import Path as RootPath
+from .world.place import RootPath
 from .world.place import place, settle
 
 HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
@@ -154,27 +155,30 @@ def solve(
         body, spool = skeletons[track], RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
+        swapped = swaps.swapped(np.concatenate([swaps.limbs(block) for block in store.person(track).blocks()]), times)
         parts = []
-        for window, inner in _windows(store.person(track), times):
+        for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
             motion = _rows(place(solver.solve(window, body, camera), body, camera), inner)
             spool.append(_solved(motion))
             parts.append(RootPath.of(motion, body))
             done += len(motion.times)
         root = RootPath.joined(parts)
-        pelvis, _ = settle(root, camera)
-        persons.append(SolvedPerson(track, body, spool, times, pelvis, root.contacts))
+        persons.append(SolvedPerson(track, body, spool, times, *settle(root, camera), root.contacts))
     progress.stage("solve", total, total)
     return persons
 
 
-def _windows(records: RecordFile, times: NDArray[np.float64]) -> Iterator[tuple[NDArray[Any], slice]]:
+def _windows(
+    records: RecordFile, times: NDArray[np.float64], swapped: NDArray[np.bool_]
+) -> Iterator[tuple[NDArray[Any], slice]]:
     """Overlapping windows of observations, each with the rows that are its own: together every frame once."""
     for start in range(0, len(times), BLOCK):
         stop = min(start + BLOCK, len(times))
         before = int(np.searchsorted(times, times[start] - HALO))
         after = int(np.searchsorted(times, times[stop - 1] + HALO, side="right"))
-        yield records.read(before, after), slice(start - before, stop - before)
+        window = swaps.exchanged(records.read(before, after), swapped[before:after])
+        yield window, slice(start - before, stop - before)
 
 
 def _samples(records: RecordFile) -> list[NDArray[Any]]:

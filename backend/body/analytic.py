@@ -18,7 +18,7 @@ from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..smoothing import keep_fast
 from ..stages import Camera, Motion
-from . import hands, landmarks, swaps
+from . import hands, landmarks
 from .landmarks import INDEX as L
 from .proportions import middle, proportioned
 from .twist import about, settled_angle, signed_angle
@@ -37,7 +37,6 @@ class AnalyticSolver:
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place `skeleton` in every frame; camera space."""
-        observations = swaps.undo(observations)
         points, weights = _seen_points(observations, camera)
         times = observations["time"].astype(float)
         turned = pose(points, weights, observations["hands"], times, skeleton)

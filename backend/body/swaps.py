@@ -18,8 +18,13 @@ _KEYPOINTS = np.arange(keypoints.COUNT)
 _KEYPOINTS[:23] = [_BODY.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in _BODY]
 
 # What tells left from right in motion: shoulders, elbows, wrists, hips, knees, ankles.
-_LIMBS = slice(11, 29)
+_LIMBS = slice(11, 29)  # the list goes left, right, left, right, ...
 STAY = 0.02  # metres a frame that "as the model says" is better than "swapped", all else equal
+
+
+def limbs(observations: NDArray[Any]) -> Array:
+    """What `swapped` looks at: (T, 18, 3) metres, hip-centred, shoulders to ankles, left and right in turn."""
+    return observations["landmarks"][:, _LIMBS, :3]
 
 
 def swapped(points: Array, times: Array) -> NDArray[np.bool_]:
@@ -27,12 +32,11 @@ def swapped(points: Array, times: Array) -> NDArray[np.bool_]:
 
     Viterbi over two states: a change of state costs the way that the limbs would jump, and being swapped costs a
     little, so that of two readings that move equally well the landmark model's own wins, by majority over each
-    unbroken stretch. points (T, 33, 3) metres, hip-centred.
+    unbroken stretch. points: `limbs` of the person (T, 18, 3); times (T,) seconds.
     """
-    limbs = points[:, _LIMBS]
-    mirrored = points[:, _LANDMARKS][:, _LIMBS]
-    same = np.linalg.norm(np.diff(limbs, axis=0), axis=-1).mean(-1)
-    cross = np.linalg.norm(mirrored[1:] - limbs[:-1], axis=-1).mean(-1)
+    mirrored = points.reshape(len(points), -1, 2, 3)[:, :, ::-1].reshape(points.shape)
+    same = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(-1)
+    cross = np.linalg.norm(mirrored[1:] - points[:-1], axis=-1).mean(-1)
     # After a gap in time the body may have turned: no evidence either way.
     fresh = np.diff(times) > 0.25
     same, cross = np.where(fresh, 0.0, same), np.where(fresh, 0.0, cross)
@@ -52,10 +56,8 @@ def swapped(points: Array, times: Array) -> NDArray[np.bool_]:
     return states
 
 
-def undo(observations: NDArray[Any], frames: NDArray[np.bool_] | None = None) -> NDArray[Any]:
-    """A copy of (T,) OBSERVATIONs with left and right exchanged back in `frames` (found here when not given)."""
-    if frames is None:
-        frames = swapped(observations["landmarks"][..., :3].astype(float), observations["time"])
+def exchanged(observations: NDArray[Any], frames: NDArray[np.bool_]) -> NDArray[Any]:
+    """A copy of (T,) OBSERVATIONs with left and right exchanged in the frames (T,) that are True."""
     out = observations.copy()
     part = observations[frames]
     out["landmarks"][frames] = part["landmarks"][:, _LANDMARKS]

@@ -35,7 +35,7 @@ def place(motion: Motion, skeleton: Skeleton, camera: Camera) -> Motion:
 
 
 @dataclass
-class Path:
+class RootPath:
     """What the root's path depends on, for a whole take: a few numbers a frame.
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; feet (T, 4, 3) the contact points seen from the
@@ -48,20 +48,20 @@ class Path:
     contacts: NDArray[np.uint8]
 
     @staticmethod
-    def of(motion: Motion, skeleton: Skeleton) -> Path:
+    def of(motion: Motion, skeleton: Skeleton) -> RootPath:
         """The path of a placed motion."""
         feet = contact_points(skeleton, motion) - motion.pelvis[:, None]
-        return Path(motion.times, motion.pelvis, feet, motion.contacts)
+        return RootPath(motion.times, motion.pelvis, feet, motion.contacts)
 
     @staticmethod
-    def joined(parts: list[Path]) -> Path:
+    def joined(parts: list[RootPath]) -> RootPath:
         """One path of consecutive parts."""
-        return Path(
+        return RootPath(
             *(np.concatenate([getattr(p, name) for p in parts]) for name in ("times", "pelvis", "feet", "contacts"))
         )
 
 
-def settle(path: Path, camera: Camera) -> tuple[Array, Array]:
+def settle(path: RootPath, camera: Camera) -> tuple[Array, Array]:
     """The most likely path of the pelvis and of both feet, given that planted feet do not slip.
 
     Least squares over all frames at once (linear, banded: time and memory grow with the take's length only through
