@@ -19,7 +19,7 @@ from .core.skeleton import Skeleton
 from .progress import Progress
 from .stages import OBSERVATION, BodySolver, Camera, Motion, Sighting
 from .world.ground import upright_camera
-from .world.place import place
+from .world.place import RootPath, place, settle
 
 LOOKAHEAD = 0.5  # seconds: the frames after a frame that its pose may use
 STEP = 0.5  # seconds between two solves of a person
@@ -113,6 +113,7 @@ class LiveView:
             if not self._standing:  # once: another floor later would make everyone jump
                 self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True
             motion = place(motion, skeleton, self._camera)
+            motion.pelvis, _ = settle(RootPath.of(motion, skeleton), self._camera)
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
             person.emitted = float(observations["time"][fresh][-1])
             person.forget(person.emitted - HALO)

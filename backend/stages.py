@@ -31,7 +31,7 @@ OBSERVATION = np.dtype(
 
 
 class Frame(NamedTuple):
-    """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is decoded smaller)."""
+    """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is made smaller)."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls on a frame
     time: float

@@ -25,7 +25,7 @@ def move_feet(local: Array, pelvis: Array, shift: Array, skeleton: Skeleton) -> 
         hip, knee, ankle = (JOINT[f"{side}_{n}"] for n in ("hip", "knee", "ankle"))
         target = joints[:, ankle] + shift[:, s]
         thigh, shin = joints[:, knee] - joints[:, hip], joints[:, ankle] - joints[:, knee]
-        a, b = np.linalg.norm(thigh[0]), np.linalg.norm(shin[0])
+        a, b = float(np.linalg.norm(thigh[0])), float(np.linalg.norm(shin[0]))
         wanted = target - joints[:, hip]
         reach = _soft_reach(np.linalg.norm(wanted, axis=-1), a + b)
         # The bend's axis: the knee's own, kept across the new line from hip to ankle.

@@ -75,7 +75,9 @@ class NpzWriter:
     def __enter__(self) -> NpzWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._zip.close()
         if kind is None:
             os.replace(self._partial, self.path)

@@ -1,4 +1,4 @@
-"""Gravity and floor from what the people in the picture do: they stand upright, and their planted feet lie in a plane."""
+"""Gravity and floor from what people do: they stand upright, and their planted feet lie in a plane."""
 
 from __future__ import annotations
 
