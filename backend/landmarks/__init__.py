@@ -1,0 +1,1 @@
+"""Landmarks of one person: body, hands and face, by the embedded models."""

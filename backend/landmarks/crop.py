@@ -1,0 +1,61 @@
+"""Square, rotated crops of a picture: what the landmark models look at, and the way back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.rotations import Array
+from ..stages import Roi
+
+
+class Crop(NamedTuple):
+    """A cut-out. picture: (size, size, 3) float32 in 0..1; affine (2, 3): crop pixels -> picture pixels."""
+
+    picture: NDArray[np.float32]
+    affine: Array
+    roi: Roi
+    mirrored: bool
+
+    def to_picture(self, points: Array) -> Array:
+        """(N, 2) crop pixels -> pixels of the whole picture."""
+        return points @ self.affine[:, :2].T + self.affine[:, 2]
+
+    def to_camera(self, points: Array) -> Array:
+        """(N, 3) in the crop's axes -> camera axes as seen along the ray to the crop's centre: the crop's rotation in
+        the picture plane (and its mirroring) undone. x right, y down, z away from the camera; units unchanged."""
+        c, s = np.cos(self.roi.angle), np.sin(self.roi.angle)
+        x = -points[:, 0] if self.mirrored else points[:, 0]
+        return np.stack([c * x - s * points[:, 1], s * x + c * points[:, 1], points[:, 2]], axis=1)
+
+
+def cut(rgb: NDArray[np.uint8], roi: Roi, size: int, mirrored: bool = False) -> Crop:
+    """Cut `roi` out of a picture, upright, `size` pixels a side; black outside the picture."""
+    # Twice the size first where the crop shrinks the picture a lot: bilinear sampling alone would skip pixels.
+    factor = 2 if roi.side > 1.7 * size else 1
+    k = roi.side / (size * factor)
+    c, s = np.cos(roi.angle) * k, np.sin(roi.angle) * k
+    turn = np.array([[-c if mirrored else c, -s], [-s if mirrored else s, c]])
+    middle = np.full(2, (size * factor - 1) / 2)
+    affine = np.hstack([turn, (np.array([roi.x, roi.y]) - turn @ middle)[:, None]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    picture = cv2.warpAffine(rgb, affine, (size * factor, size * factor), flags=flags)
+    if factor > 1:
+        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    # A pixel of the small picture is centred between those it was averaged from.
+    shrink = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
+    return Crop(picture.astype(np.float32) * np.float32(1 / 255), affine @ shrink, roi, mirrored)
+
+
+def wrap(angle: float) -> float:
+    """The same angle in -pi..pi."""
+    return float((angle + np.pi) % (2 * np.pi) - np.pi)
+
+
+def roi_along(start: Array, end: Array, side: float) -> Roi:
+    """A square centred at `start` whose "up" points to `end` (both (2,) pixels)."""
+    d = np.asarray(end, float) - start
+    return Roi(float(start[0]), float(start[1]), float(side), wrap(np.arctan2(d[0], -d[1])))

@@ -1,0 +1,115 @@
+"""BlazePose's person detector over a whole picture, with tiles for small people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.rotations import Array
+from ..landmarks.litert import Model, sigmoid
+from ..landmarks.pose import body_roi
+from ..stages import Detection
+
+SIZE = 224
+TILE_OVERLAP = 0.25
+_SAME_BOX = 0.3  # intersection over union above which two boxes are of one person
+_SAME_HIPS = 0.35  # hips nearer than this part of the body's radius are one person's
+
+
+def _anchors() -> NDArray[np.float64]:
+    """(2254, 2) centres in pixels of the model's SSD grid: two a cell at strides 8 and 16, six at stride 32."""
+    layers = []
+    for stride, copies in ((8, 2), (16, 2), (32, 6)):
+        cells = (np.arange(SIZE // stride) + 0.5) * stride
+        y, x = np.meshgrid(cells, cells, indexing="ij")
+        layers.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), copies, axis=0))
+    return np.concatenate(layers)
+
+
+class PoseDetector:
+    """pose_detection.tflite
+
+    The model looks at 224 x 224 pixels, so a person must fill about a quarter of them to be found: `tiles` cut the
+    picture's long side into so many overlapping squares, each looked at on its own (1: the whole picture).
+    """
+
+    def __init__(self, threshold: float = 0.4) -> None:
+        self._model = Model("pose_detection.tflite")
+        self._anchors = _anchors()
+        self._threshold = threshold
+
+    def detect(
+        self, rgb: NDArray[np.uint8], tiles: tuple[int, ...] = (1, 2), each: Callable[..., Iterable[Any]] = map
+    ) -> list[Detection]:
+        """Every person in the picture, most certain first. each: `map`, or a thread pool's."""
+        views = [window for n in tiles for window in windows(rgb.shape[1], rgb.shape[0], n)]
+        found = list(each(lambda window: self._look(rgb, window), views))
+        return _merge(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
+
+    def _look(self, rgb: NDArray[np.uint8], window: tuple[int, int, int, int]) -> tuple[Array, Array, Array]:
+        """One pass over a window -> boxes (N, 4), four points each (N, 4, 2), scores (N,); pixels of the picture."""
+        left, top, width, height = window
+        k = SIZE / max(width, height)
+        w, h = max(1, round(width * k)), max(1, round(height * k))
+        x, y = (SIZE - w) // 2, (SIZE - h) // 2
+        picture = np.full((SIZE, SIZE, 3), -1, np.float32)
+        cutout = rgb[top : top + height, left : left + width]
+        small = cv2.resize(cutout, (w, h), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)
+        picture[y : y + h, x : x + w] = small * np.float32(1 / 127.5) - 1
+        values, logits = self._model(picture)
+        scores = sigmoid(logits[0, :, 0])
+        sure = scores >= self._threshold
+        values, anchors = values[0][sure].astype(float), self._anchors[sure]
+        shift = np.array([left, top]) - np.array([x, y]) / k
+        centers, half = values[:, :2] + anchors, values[:, 2:4] / 2
+        points = (values[:, 4:].reshape(-1, 4, 2) + anchors[:, None]) / k + shift
+        boxes = np.concatenate([(centers - half) / k + shift, (centers + half) / k + shift], axis=1)
+        return boxes, points, scores[sure].astype(float)
+
+
+def windows(width: int, height: int, tiles: int) -> list[tuple[int, int, int, int]]:
+    """left, top, width, height of the overlapping squares that cover a picture, `tiles` of them along its long side."""
+    if tiles == 1:
+        return [(0, 0, width, height)]
+    side = max(1, int(max(width, height) / (tiles - (tiles - 1) * TILE_OVERLAP)))
+
+    def starts(length: int) -> list[int]:
+        if length <= side:
+            return [0]
+        steps = int(np.ceil((length - side) / (side * (1 - TILE_OVERLAP)) - 0.01)) + 1
+        return [round(v) for v in np.linspace(0, length - side, steps)]
+
+    return [(x, y, min(side, width), min(side, height)) for y in starts(height) for x in starts(width)]
+
+
+def _merge(boxes: Array, points: Array, scores: Array) -> list[Detection]:
+    """Weighted non-maximum suppression: overlapping boxes are averaged, then seen as one where their hips coincide."""
+    people: list[Detection] = []
+    order = np.argsort(-scores)
+    while len(order):
+        best = order[0]
+        same = _overlap(boxes[best], boxes[order]) > _SAME_BOX
+        same[0] = True
+        group, order = order[same], order[~same]
+        weight = scores[group] / scores[group].sum()
+        box = np.einsum("n,nk->k", weight, boxes[group])
+        hips, rim = np.einsum("n,nkc->kc", weight, points[group])[:2]
+        roi = body_roi(hips, rim)
+        if not any(
+            np.hypot(roi.x - other.roi.x, roi.y - other.roi.y) < _SAME_HIPS * max(roi.side, other.roi.side) / 2.5
+            for other in people
+        ):
+            people.append(Detection(box, float(scores[best]), roi))
+    return people
+
+
+def _overlap(box: Array, boxes: Array) -> Array:
+    """Intersection over union of one box with many, each left, top, right, bottom."""
+    size = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
+    shared = np.prod(np.clip(size, 0, None), axis=1)
+    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return shared / np.maximum(areas - shared, 1e-9)
