@@ -21,6 +21,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import sheet_drawing as drawing
+from render_takes import render_views
 from sheet_drawing import Image, Person
 
 from backend.core import keypoints, skeleton
@@ -63,8 +64,6 @@ def make_sheet(video: Path, paths: list[Path], count: int, render: bool) -> Imag
     pictures, scale = read_frames(video, frames)
     rows = []
     if render:
-        from render_takes import render_views
-
         with tempfile.TemporaryDirectory() as folder:
             rendered = render_views(paths, frames, pictures[0].shape[1::-1], Path(folder))
     for k, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
