@@ -17,7 +17,16 @@ from downloads import missing_models
 from environment import ROOT, SetupError
 
 # What the extension consists of; everything else in the repository is for the people who make it.
-CONTENTS = ("__init__.py", "blender_manifest.toml", "LICENSE", "NOTICE.md", "mocap_addon", "backend", "assets")
+CONTENTS = (
+    "__init__.py",
+    "blender_manifest.toml",
+    "LICENSE",
+    "NOTICE.md",
+    "packaging/locks/default.txt",
+    "mocap_addon",
+    "backend",
+    "assets",
+)
 LICENCES = ("assets/embedded/LICENSE", "assets/embedded/NOTICE")
 FILE_TIME = (2026, 1, 1, 0, 0, 0)  # a constant one, so that a new clone gives the same zip
 
