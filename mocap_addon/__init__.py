@@ -1,0 +1,1 @@
+"""The Blender side: bpy, numpy and the standard library."""

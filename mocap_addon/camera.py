@@ -1,0 +1,138 @@
+"""The solved camera in the scene, with the clip behind the character."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ..backend.core.take import Take
+from . import compat, keys
+
+SENSOR = 36.0  # millimetres, the width of full frame
+FAR = 10000  # scene frames between the two keys that keep the clip in step
+
+
+def scene_rate(scene: bpy.types.Scene) -> float:
+    """Frames a second of the scene."""
+    return scene.render.fps / scene.render.fps_base
+
+
+def build(scene: bpy.types.Scene, name: str, take: Take, clip: Path, collection: bpy.types.Collection) -> bpy.types.Object:
+    """A camera that sees the scene as the clip's camera did; it becomes the scene's camera if there is none."""
+    data = bpy.data.cameras.new(name)
+    camera = bpy.data.objects.new(name, data)
+    collection.objects.link(camera)
+    poses = [_matrix(r, t) for r, t in zip(take["R"], take["t"], strict=True)]
+    camera.rotation_mode = "QUATERNION"
+    camera.matrix_world = poses[0]
+    if np.ptp(take["R"], axis=0).max() > 1e-6 or np.ptp(take["t"], axis=0).max() > 1e-6:
+        _animate(scene, camera, take, poses)
+    _set_lens(scene, data, take)
+    if clip.is_file():
+        _set_background(scene, data, take, clip)
+    if scene.camera is None:
+        scene.camera = camera
+    return camera
+
+
+def _matrix(rotation: np.ndarray, t: np.ndarray) -> Matrix:
+    """Camera to world, for Blender's camera axes: x right, y up, looking along -z."""
+    to_world = np.eye(4)
+    to_world[:3, :3] = rotation.T @ np.diag([1.0, -1.0, -1.0])
+    to_world[:3, 3] = -rotation.T @ t
+    return Matrix(to_world.tolist())
+
+
+def _animate(scene: bpy.types.Scene, camera: bpy.types.Object, take: Take, poses: list[Matrix]) -> None:
+    frames = 1.0 + take.times * scene_rate(scene)
+    owner = compat.curve_owner(bpy.data.actions.new(camera.name), camera)
+    keys.write(owner, "location", frames, np.array([pose.translation for pose in poses]))
+    turns = [pose.to_quaternion() for pose in poses]
+    for before, after in zip(turns, turns[1:], strict=False):
+        after.make_compatible(before)
+    keys.write(owner, "rotation_quaternion", frames, np.array(turns))
+
+
+def _set_lens(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take) -> None:
+    """Focal length and centre. The side of the frame that the clip fills is the one that is held."""
+    width, height = (float(side) for side in take["image_size"])
+    render = scene.render
+    frame_aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+    wide = width / height >= frame_aspect
+    data.sensor_fit = "HORIZONTAL" if wide else "VERTICAL"
+    data.sensor_width = data.sensor_height = SENSOR
+    side = width if wide else height
+    data.lens = float(take["focal"]) / side * SENSOR
+    center = take["center"] if "center" in take else (width / 2, height / 2)
+    data.shift_x = (width / 2 - float(center[0])) / side
+    data.shift_y = (float(center[1]) - height / 2) / side
+
+
+def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, clip: Path) -> None:
+    image = bpy.data.images.load(str(clip), check_existing=True)
+    background = data.background_images.new()
+    background.source = "IMAGE"
+    background.image = image
+    background.frame_method = "FIT"
+    background.alpha = 0.8
+    background.image_user.frame_duration = image.frame_duration
+    background.image_user.frame_start = 1
+    background.image_user.use_auto_refresh = True
+    data.show_background_images = True
+    if not compat.movies_are_upright():
+        _turn_upright(scene, background, take)
+    keep_in_step(scene, data, float(take["fps"]))
+
+
+def _turn_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:
+    """Blender shows the picture as it lies in the file: turn it, and undo the fitting of the wrong side."""
+    degrees = take.provenance.get("video", {}).get("rotation", 0) % 360
+    background.rotation = -math.radians(degrees)
+    if degrees in (90, 270):
+        width, height = (float(side) for side in take["image_size"])
+        render = scene.render
+        aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+        lying, upright = min(aspect, height / width), min(aspect, width / height)
+        # FIT made the lying picture `lying` high-units wide; turned, its height must be that of the upright fit.
+        background.scale = (upright / (width / height)) / lying
+
+
+def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, clip_rate: float) -> None:
+    """Let the clip run by time when its frame rate is not the scene's.
+
+    Blender shows clip frame `scene frame + offset`, so the offset grows evenly: a curve of two keys, extended.
+    """
+    path = "background_images[0].image_user.frame_offset"
+    old = data.animation_data and data.animation_data.action
+    if old:
+        bpy.data.actions.remove(old)
+    drift = clip_rate / scene_rate(scene) - 1.0
+    if abs(drift) < 1e-6:
+        data.background_images[0].image_user.frame_offset = 0
+        return
+    owner = compat.curve_owner(bpy.data.actions.new(f"{data.name} clip"), data)
+    # The value is cut to a whole number, towards zero: half a frame more makes that the nearest one.
+    offsets = np.array([0.0, FAR * drift]) + math.copysign(0.5, drift)
+    keys.write(owner, path, np.array([1.0, 1.0 + FAR]), offsets[:, None])
+    owner.fcurves[0].extrapolation = "LINEAR"
+
+
+def match_scene(scene: bpy.types.Scene, take: Take, cameras: list[bpy.types.Camera]) -> float:
+    """Resolution and frame rate of the clip for the scene; -> the factor by which keys have to be moved in time."""
+    before = scene_rate(scene)
+    rate = float(take["fps"])
+    scene.render.fps = max(1, round(rate))
+    scene.render.fps_base = scene.render.fps / rate
+    scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in take["image_size"])
+    scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
+    for data in cameras:
+        _set_lens(scene, data, take)
+        if data.background_images:
+            keep_in_step(scene, data, rate)
+            if not compat.movies_are_upright():
+                _turn_upright(scene, data.background_images[0], take)
+    return scene_rate(scene) / before

@@ -1,0 +1,312 @@
+"""One capture, from the child process to keys in the scene, as a generator.
+
+`Capture.steps` does a little at each step. The timer in the window, the command line and the tests all drive the
+same generator. Blender's objects are looked up anew at every step: undo or another file may have replaced them.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import bpy
+import numpy as np
+
+from ..backend.core import skeleton
+from ..backend.core.errors import CODES, MocapError
+from ..backend.core.protocol import Message
+from ..backend.core.rotations import Array
+from ..backend.core.skeleton import Skeleton
+from ..backend.core.take import Take, read_take
+from . import armature as rig
+from . import files, history, takes
+from .job import Job
+
+BUDGET = 0.012  # seconds of Blender's time that listening may take in one step
+
+STAGES = {"track": "Tracking people", "measure": "Measuring", "solve": "Solving motion", "write": "Writing takes"}
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to capture, as the wire's `capture` message has it."""
+
+    video: Path
+    output: Path
+    start: float | None = None
+    end: float | None = None
+    people: str = "all"
+    fps: float | None = None
+    device: str = "cpu"
+    engines: dict[str, str] = field(default_factory=dict)
+
+    def message(self) -> Message:
+        """The fields of the wire's request."""
+        return {**vars(self), "video": str(self.video), "output": str(self.output)}
+
+
+class Person:
+    """What has come of one person so far."""
+
+    def __init__(self, name: str, body: Skeleton) -> None:
+        self.name = name
+        self.body = body
+        self.reshaped = False  # the armature in the scene has other bone lengths
+        self.blocks: list[Message] = []
+        self.shown = 0  # blocks whose last pose is on the rig
+
+    def motion(self) -> tuple[Array, Array, Array]:
+        """times (T,), rotations (T, 55, 4) and pelvis (T, 3); of a frame that was sent twice, the later one."""
+        index, times, turned, pelvis = (
+            np.concatenate([block[name] for block in self.blocks])
+            for name in ("index", "times", "rotations", "translations")
+        )
+        # unique() gives first occurrences: look from the end.
+        kept = len(index) - 1 - np.unique(index[::-1], return_index=True)[1]
+        return times[kept], turned[kept], pelvis[kept]
+
+
+class Capture:
+    """A capture that waits, runs or has ended."""
+
+    def __init__(self, python: Path, request: Request, scene: bpy.types.Scene) -> None:
+        self.key = uuid.uuid4().hex[:12]
+        self.request = request
+        self.state = "QUEUED"  # then RUNNING, then ENDED
+        self.stage, self.done, self.total = "", 0, 0
+        self.error: MocapError | None = None
+        self.warnings: list[str] = []
+        self.people: dict[int, Person] = {}
+        self.paths: list[Path] = []
+        self._python = python
+        self._scene = scene.session_uid
+        self._job: Job | None = None
+        self._final: Message | None = None
+        self._announced = False  # the scene's state from before the capture is in the undo history
+        self._stage_began = (0.0, 0)
+
+    @property
+    def name(self) -> str:
+        """The clip's name."""
+        return self.request.video.stem
+
+    @property
+    def log(self) -> Path | None:
+        """Log file of the child."""
+        return self._job and self._job.log
+
+    @property
+    def pid(self) -> int | None:
+        """Process number of the child."""
+        return self._job and self._job.pid
+
+    def scene(self) -> bpy.types.Scene | None:
+        """The scene that it was started in; None once another file is open."""
+        return next((scene for scene in bpy.data.scenes if scene.session_uid == self._scene), None)
+
+    def stage_text(self) -> str:
+        """What it is doing, for people."""
+        return STAGES.get(self.stage, self.stage.capitalize()) or "Starting"
+
+    def time_left(self) -> float | None:
+        """Seconds that the running stage will still take, going by its speed so far; None while unknown."""
+        began, done = self._stage_began
+        passed = time.monotonic() - began
+        if self.done <= done or passed < 1.0:
+            return None
+        return (self.total - self.done) * passed / (self.done - done)
+
+    def cancel(self) -> None:
+        """Stop soon and keep what there is. Returns at once."""
+        if self._job:
+            self._job.cancel()
+
+    def run(self) -> None:
+        """Do it all, waiting: for the command line, scripts and tests."""
+        for _ in self.steps():
+            time.sleep(0.01)
+
+    def steps(self) -> Iterator[None]:
+        """Do it, a bounded piece at each step. Errors end up in `error`, never outside."""
+        self.state = "RUNNING"
+        try:
+            try:
+                yield from self._listen()
+                yield from self._key_takes()
+            except Exception as error:
+                self.error = _told(error)
+                yield from self._key_what_came()
+        except Exception as error:
+            self.error = _told(error)
+        finally:
+            if self._job:
+                self._job.close()
+            self.state = "ENDED"
+        self._tidy()
+
+    def _listen(self) -> Iterator[None]:
+        """Until the child's last message; poses are shown as they come."""
+        self._job = Job(self._python, self.request.message(), files.new_log(self.request.video))
+        while self._final is None:
+            until = time.perf_counter() + BUDGET
+            for message in self._job.receive():
+                self._take_in(message)
+                if time.perf_counter() > until:
+                    break
+            self._show()
+            yield
+        if self._final["type"] == "error":
+            code = self._final["code"] if self._final["code"] in CODES else "internal"
+            raise MocapError(code, self._final["what"], self._final["fix"])
+
+    def _take_in(self, message: Message) -> None:
+        match message["type"]:
+            case "stage":
+                if message["name"] != self.stage:
+                    self._stage_began = (time.monotonic(), message["done"])
+                self.stage, self.done, self.total = message["name"], message["done"], message["total"]
+            case "track":
+                body = skeleton.neutral().with_offsets(message["rest_offsets"])
+                person = self.people.setdefault(message["track"], Person(message["name"], body))
+                person.reshaped = person.body is not body
+                person.name, person.body = message["name"], body
+            case "frames":
+                if len(message["times"]):
+                    self.people[message["track"]].blocks.append(message)
+            case "warning":
+                self.warnings.append(message["what"])
+            case "done" | "error":
+                self._final = message
+
+    def _show(self) -> None:
+        """Put the newest poses on the rigs; at most one rig is built at each step."""
+        scene = self.scene()
+        if scene is None:
+            return
+        for track, person in self.people.items():
+            if person.shown == len(person.blocks):
+                continue
+            new = takes.find(scene, takes.take_key(self.key, track)) is None
+            entry = self._entry(scene, track)
+            newest = person.blocks[-1]
+            motion = rig.to_bones(rig.rest_of(entry.armature), newest["rotations"][-1:], newest["translations"][-1:])
+            rig.pose(entry.armature, motion[0][0], motion[1][0])
+            person.shown = len(person.blocks)
+            if new:
+                break
+
+    def _entry(self, scene: bpy.types.Scene, track: int) -> takes.VideoMocapTake:
+        """The person's entry in the list, with an armature of the right bone lengths."""
+        if not self._announced:
+            history.push("Before capture")
+            self._announced = True
+        person = self.people[track]
+        entry = takes.ensure(scene, self.key, track, person.name, self.request.video, person.body)
+        if person.reshaped:
+            rig.shape(entry.armature, person.body)
+            person.reshaped = False
+        return entry
+
+    def _key_takes(self) -> Iterator[None]:
+        """The finished take files -> keys."""
+        self.paths = [Path(path) for path in self._final["takes"]]
+        self.stage, self.done, self.total = "Keying", 0, len(self.paths)
+        for path in self.paths:
+            take = yield from _in_thread(lambda path=path: read_take(path))
+            told = take.provenance
+            track = int(told.get("track", 1))
+            body = skeleton.neutral().with_offsets(take["rest_offsets"])
+            person = self.people.setdefault(track, Person(told.get("name", f"Person {track}"), body))
+            person.body, person.reshaped = body, True
+            motion = (take.times, take.rotations, take.pelvis)
+            yield from self._key(track, motion, told, "DONE", path, take)
+            self.done += 1
+        self._drop_others()
+
+    def _key_what_came(self) -> Iterator[None]:
+        """The frames received before the capture broke off -> keys."""
+        for track, person in self.people.items():
+            if person.blocks:
+                told = {"video": {"name": self.request.video.name}, "error": self.error.code}
+                yield from self._key(track, person.motion(), told, "PARTIAL")
+
+    def _key(
+        self,
+        track: int,
+        motion: tuple[Array, Array, Array],
+        told: dict[str, Any],
+        state: str,
+        path: Path | None = None,
+        take: Take | None = None,
+    ) -> Iterator[None]:
+        scene = self.scene()
+        if scene is None:
+            return
+        times, local, pelvis = motion
+        rest = rig.rest_of(self._entry(scene, track).armature)
+        turned, root = yield from _in_thread(lambda: rig.to_bones(rest, local, pelvis))
+        scene = self.scene()  # things may have been undone meanwhile
+        if scene is None:
+            return
+        entry = self._entry(scene, track)
+        entry.path, entry.state, entry.note = str(path or ""), state, str(self.error.what if self.error else "")
+        takes.key_motion(scene, entry, times, turned, root, told)
+        if take is not None:
+            takes.add_camera(scene, entry, take)
+
+    def _drop_others(self) -> None:
+        """People who were shown while computing, but are not among the takes."""
+        if scene := self.scene():
+            takes.remove_live(scene, self.key)
+
+    def _tidy(self) -> None:
+        """Close the undo step; or say where the takes are when their scene is gone."""
+        if self.scene() is None:
+            kept = ", ".join(str(path) for path in self.paths)
+            self.warnings.append(
+                f"{self.name}: its file was closed, so nothing was keyed. " + (f"Take: {kept}" if kept else "")
+            )
+        elif self._announced:
+            self._drop_others()
+            history.push("Capture from video")
+
+
+def _told(error: Exception) -> MocapError:
+    if isinstance(error, MocapError):
+        return error
+    traceback.print_exception(error)
+    return MocapError("internal", f"{type(error).__name__}: {error}.")
+
+
+def load_take(scene: bpy.types.Scene, path: Path) -> None:
+    """Key a take file on a new armature. Raises MocapError take-unreadable."""
+    take = read_take(path)
+    lacking = [name for name in ("rest_offsets", "timestamps", "fps") if name not in take]
+    if lacking:
+        raise MocapError("take-unreadable", f"{path} is not a take of this extension: it has no {', '.join(lacking)}.")
+    told = take.provenance
+    body = skeleton.neutral().with_offsets(take["rest_offsets"])
+    clip = Path(told.get("video", {}).get("name", path.name))
+    track = int(told.get("track", 1))
+    entry = takes.ensure(scene, uuid.uuid4().hex[:12], track, told.get("name", path.stem), clip, body)
+    entry.path, entry.state = str(path), "DONE"
+    rest = rig.rest_of(entry.armature)
+    takes.key_motion(scene, entry, take.times, *rig.to_bones(rest, take.rotations, take.pelvis), told)
+    takes.add_camera(scene, entry, take)
+
+
+def _in_thread(work: Callable[[], Result]) -> Generator[None, None, Result]:
+    """Wait for work that touches no bpy, step by step."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        while not future.done():
+            yield
+        return future.result()

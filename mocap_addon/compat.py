@@ -1,0 +1,34 @@
+"""What differs between Blender 4.2 and 5.2. The only module that knows versions."""
+
+from __future__ import annotations
+
+import bpy
+
+
+def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.Action | bpy.types.ActionChannelbag:
+    """What holds the F-curves and groups of `action` for `id_block`, made when missing; the action is assigned.
+
+    The action itself in 4.2 and 4.3, the channelbag of its slot from 4.4 on.
+    """
+    animation = id_block.animation_data or id_block.animation_data_create()
+    animation.action = action
+    if not hasattr(action, "slots"):
+        return action
+    if animation.action_slot is None:
+        animation.action_slot = action.slots.new(id_block.id_type, id_block.name)
+    layer = action.layers[0] if action.layers else action.layers.new("Layer")
+    strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+    return strip.channelbag(animation.action_slot, ensure=True)
+
+
+def curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """All F-curves of an action, whatever they animate."""
+    if not hasattr(action, "slots"):
+        return list(action.fcurves)
+    bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
+def movies_are_upright() -> bool:
+    """Whether Blender obeys a video's rotation metadata by itself (from 4.5 on)."""
+    return bpy.app.version >= (4, 5)

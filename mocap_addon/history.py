@@ -1,0 +1,13 @@
+"""Blender's undo history. What a timer makes belongs to no operator, so its steps have to be pushed by hand."""
+
+from __future__ import annotations
+
+import bpy
+
+
+def push(message: str) -> None:
+    """Remember the present state; nothing happens without a window, where Blender keeps no history."""
+    windows = bpy.context.window_manager.windows
+    if not bpy.app.background and windows:
+        with bpy.context.temp_override(window=windows[0]):
+            bpy.ops.ed.undo_push(message=message)

@@ -1,0 +1,195 @@
+"""The buttons."""
+
+from pathlib import Path
+
+import bpy
+from bpy_extras.io_utils import ImportHelper
+
+from ..backend.core.errors import MocapError
+from ..backend.core.take import read_take
+from . import camera, environment, files, keys, preferences, runner, takes
+from .capture import Capture, Request, load_take
+
+
+def video_path(settings) -> Path:
+    """The video of the scene's settings, absolute."""
+    return Path(bpy.path.abspath(settings.video))
+
+
+def new_capture(scene: bpy.types.Scene) -> Capture:
+    """A capture as the sidebar describes it. Raises MocapError before anything is started or made."""
+    settings, prefs = scene.video_mocap, preferences.get()
+    video = video_path(settings)
+    if not settings.video or not video.exists():
+        raise MocapError("video-missing", f"There is no video at {video}." if settings.video else "No video is chosen.")
+    if settings.end and settings.end <= settings.start:
+        raise MocapError("range-outside", f"The end ({settings.end:g} s) is not after the start ({settings.start:g} s).")
+    python = environment.find(prefs.python, files.user_folder())
+    folder = files.takes_folder(prefs.folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MocapError("output-unwritable", f"{folder} cannot be made ({error.strerror}).") from error
+    reserved = {waiting.request.output for waiting in runner.queue}
+    request = Request(
+        video=video,
+        output=files.new_output(folder, video, reserved),
+        start=settings.start or None,
+        end=settings.end or None,
+        people=settings.people_choice(),
+        device=preferences.DEVICES[prefs.device],
+        engines=settings.engines(),
+    )
+    return Capture(python, request, scene)
+
+
+class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
+    """Capture the people in the video; the keys appear on one armature each"""
+
+    bl_idname = "video_mocap.capture"
+    bl_label = "Capture from video"
+    bl_options = {"REGISTER"}  # the capture pushes its own undo step when it ends
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        settings = context.scene.video_mocap
+        if not settings.video:
+            cls.poll_message_set("Choose a video first")
+        elif not video_path(settings).is_file():
+            cls.poll_message_set("The video file is missing")
+        elif obstacle := preferences.backend_obstacle():
+            cls.poll_message_set(f"{obstacle} Set it in the extension's preferences")
+        else:
+            return True
+        return False
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        """In the window: the timer does the work."""
+        try:
+            runner.add(new_capture(context.scene))
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """For scripts: returns when the capture is done."""
+        try:
+            capture = new_capture(context.scene)
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        capture.run()
+        runner.last = capture
+        for warning in capture.warnings:
+            self.report({"WARNING"}, warning)
+        if capture.error:
+            self.report({"ERROR"}, str(capture.error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_cancel(bpy.types.Operator):
+    """Stop this capture and key what has been computed; a waiting one is taken out of the queue"""
+
+    bl_idname = "video_mocap.cancel"
+    bl_label = "Cancel"
+
+    key: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        runner.cancel(self.key)
+        return {"FINISHED"}
+
+
+class _TakeOperator(bpy.types.Operator):
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        entry = chosen(context)
+        if entry is None:
+            cls.poll_message_set("Choose a take first")
+        elif entry.state == "LIVE":
+            cls.poll_message_set("The take is still being captured")
+        return entry is not None and entry.state != "LIVE"
+
+
+def chosen(context: bpy.types.Context) -> takes.VideoMocapTake | None:
+    """The take that is chosen in the list."""
+    settings = context.scene.video_mocap
+    return settings.takes[settings.active_take] if 0 <= settings.active_take < len(settings.takes) else None
+
+
+class VIDEO_MOCAP_OT_take_select(_TakeOperator):
+    """Select the take's armature"""
+
+    bl_idname = "video_mocap.take_select"
+    bl_label = "Select"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        takes.select(context, chosen(context))
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_take_delete(_TakeOperator):
+    """Remove the take's armature, keys and camera from the scene; the take file stays on disk"""
+
+    bl_idname = "video_mocap.take_delete"
+    bl_label = "Delete"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        takes.remove(context.scene, chosen(context).key)
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_take_load(bpy.types.Operator, ImportHelper):
+    """Put a take file on a new armature"""
+
+    bl_idname = "video_mocap.take_load"
+    bl_label = "Load take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filename_ext = ".npz"
+    filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            load_take(context.scene, Path(self.filepath))
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_match_scene(_TakeOperator):
+    """Give the scene the clip's resolution and frame rate; captured keys keep their times"""
+
+    bl_idname = "video_mocap.match_scene"
+    bl_label = "Match scene to clip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = context.scene
+        try:
+            take = read_take(Path(chosen(context).path))
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        entries = scene.video_mocap.takes
+        cameras = {entry.camera.data for entry in entries if entry.camera and entry.clip == chosen(context).clip}
+        factor = camera.match_scene(scene, take, list(cameras))
+        for action in {action for entry in entries if (action := takes.own_action(entry))}:
+            keys.retime(action, factor)
+            scene.frame_end = max(scene.frame_end, int(action.frame_range[1]))
+        return {"FINISHED"}
+
+
+classes = (
+    VIDEO_MOCAP_OT_capture,
+    VIDEO_MOCAP_OT_cancel,
+    VIDEO_MOCAP_OT_take_select,
+    VIDEO_MOCAP_OT_take_delete,
+    VIDEO_MOCAP_OT_take_load,
+    VIDEO_MOCAP_OT_match_scene,
+)

@@ -1,0 +1,77 @@
+"""What the sidebar asks for, kept with the scene."""
+
+import bpy
+
+from . import doctor, takes
+
+# Stages whose engine can be chosen -> label.
+ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
+
+
+def _engines(stage: str):
+    def search(settings: "VideoMocapScene", context: bpy.types.Context, text: str) -> list[str]:
+        known = doctor.latest.engines.get(stage, []) if doctor.latest else []
+        return [name for name in known if text.lower() in name.lower()]
+
+    return search
+
+
+def _selected(settings: "VideoMocapScene", context: bpy.types.Context) -> None:
+    if context.scene == settings.id_data and 0 <= settings.active_take < len(settings.takes):
+        takes.select(context, settings.takes[settings.active_take])
+
+
+def _engine(stage: str):
+    return bpy.props.StringProperty(
+        name=ENGINE_STAGES[stage],
+        description="Engine of this stage; empty: the default. Check in the preferences lists those that can run here",
+        search=_engines(stage),
+    )
+
+
+class VideoMocapScene(bpy.types.PropertyGroup):
+    """Settings of the next capture, and the takes of the scene."""
+
+    video: bpy.props.StringProperty(name="Video", description="The video to capture from", subtype="FILE_PATH")
+    start: bpy.props.FloatProperty(
+        name="Start", description="Second of the clip to start at", min=0.0, unit="TIME_ABSOLUTE", precision=2
+    )
+    end: bpy.props.FloatProperty(
+        name="End", description="Second of the clip to stop at; 0 is the end of the clip", min=0.0,
+        unit="TIME_ABSOLUTE", precision=2,
+    )  # fmt: skip
+    people: bpy.props.EnumProperty(
+        name="People",
+        description="Who is captured; everyone gets an armature",
+        items=(
+            ("ALL", "All", "Everyone in the video"),
+            ("LARGEST", "Largest", "The person who is largest in the picture"),
+            ("NUMBER", "Number", "The largest people, as many as asked for"),
+        ),
+    )
+    people_count: bpy.props.IntProperty(name="Count", description="How many people", default=2, min=1, max=99)
+    engine_track: _engine("track")
+    engine_body: _engine("body")
+    takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
+    active_take: bpy.props.IntProperty(name="Take", description="The chosen take", update=_selected)
+
+    def people_choice(self) -> str:
+        """As the backend has it: all, largest or a number."""
+        return str(self.people_count) if self.people == "NUMBER" else self.people.lower()
+
+    def engines(self) -> dict[str, str]:
+        """Stage -> engine, of those stages that do not use the default."""
+        return {stage: name for stage in ENGINE_STAGES if (name := getattr(self, f"engine_{stage}"))}
+
+
+classes = (takes.VideoMocapTake, VideoMocapScene)
+
+
+def register() -> None:
+    """Give every scene its settings; their classes have to be registered before."""
+    bpy.types.Scene.video_mocap = bpy.props.PointerProperty(type=VideoMocapScene)
+
+
+def unregister() -> None:
+    """Undo `register`."""
+    del bpy.types.Scene.video_mocap

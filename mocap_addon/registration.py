@@ -1,0 +1,33 @@
+"""Everything that Blender is told about when the extension is enabled, and that is taken back when it is disabled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from . import cli, doctor, operators, preferences, properties, runner, ui
+
+CLASSES = (*preferences.classes, *properties.classes, *operators.classes, *ui.classes)
+
+_command: Any = None
+
+
+def register() -> None:
+    """Enable the extension."""
+    global _command
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    properties.register()
+    runner.register()
+    _command = bpy.utils.register_cli_command(cli.COMMAND, cli.main)
+
+
+def unregister() -> None:
+    """Disable the extension; running captures are ended."""
+    bpy.utils.unregister_cli_command(_command)
+    runner.unregister()
+    doctor.stop()
+    properties.unregister()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -1,0 +1,117 @@
+"""Captures in the window: one runs, the others wait, and a timer drives them between Blender's own events."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterator
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import takes
+from .capture import Capture
+
+INTERVAL = 0.04  # seconds between two steps
+RENDERING = 0.5  # seconds to wait while a render reads the scene
+
+queue: list[Capture] = []  # the first one runs
+last: Capture | None = None  # the one that ended last
+_steps: Iterator[None] | None = None
+
+
+def add(capture: Capture) -> None:
+    """Run a capture as soon as those before it have ended."""
+    queue.append(capture)
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, persistent=True)
+
+
+def running() -> Capture | None:
+    """The capture that runs."""
+    return queue[0] if queue and queue[0].state == "RUNNING" else None
+
+
+def cancel(key: str) -> None:
+    """Stop a running capture, or take a waiting one out of the queue."""
+    for capture in list(queue):
+        if capture.key == key:
+            if capture.state == "RUNNING":
+                capture.cancel()
+            else:
+                queue.remove(capture)
+
+
+def stop() -> None:
+    """End everything at once: Blender quits or the extension is disabled."""
+    global _steps
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)
+    if _steps:
+        _steps.close()  # its `finally` ends the child
+    _steps = None
+    queue.clear()
+
+
+def _tick() -> float | None:
+    global _steps, last
+    if not queue:
+        return None
+    if bpy.app.is_job_running("RENDER"):
+        return RENDERING
+    if _steps is None:
+        _steps = queue[0].steps()
+    try:
+        next(_steps)
+    except StopIteration:
+        last, _steps = queue.pop(0), None
+    redraw()
+    return INTERVAL if queue else None
+
+
+def redraw() -> None:
+    """Bring the sidebars up to date."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+
+
+@persistent
+def _after_undo(scene: bpy.types.Scene, *_: object) -> None:
+    """The user's own steps during a capture contain its half-made rig: clear it away when one of them comes back."""
+    alive = {capture.key for capture in queue}
+    for capture in {entry.key.partition(":")[0] for entry in scene.video_mocap.takes if entry.state == "LIVE"} - alive:
+        takes.remove_live(scene, capture)
+
+
+@persistent
+def _after_load(*_: object) -> None:
+    """A file that was saved during a capture: nothing will be added to that take any more."""
+    for scene in bpy.data.scenes:
+        for entry in scene.video_mocap.takes:
+            if entry.state == "LIVE":
+                entry.state, entry.note = "PARTIAL", "The file was saved during the capture."
+
+
+_HANDLERS = (
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
+    (bpy.app.handlers.load_post, _after_load),
+)
+
+
+def register() -> None:
+    """Listen to undo, to loading of files and to the end."""
+    for handlers, handler in _HANDLERS:
+        handlers.append(handler)
+    atexit.register(stop)
+
+
+def unregister() -> None:
+    """Undo `register`; what runs is ended."""
+    stop()
+    atexit.unregister(stop)
+    for handlers, handler in _HANDLERS:
+        handlers.remove(handler)

@@ -1,0 +1,171 @@
+"""Takes in a scene: the list in the sidebar, and the armature, action and camera that belong to each.
+
+Nothing here keeps a Blender object between two calls: undo replaces all of them. A take is found again by its key.
+"""
+
+import json
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..backend.core.rotations import Array
+from ..backend.core.skeleton import JOINTS, Skeleton
+from ..backend.core.take import Take
+from . import armature as rig
+from . import camera, keys
+
+STATES = (
+    ("LIVE", "Capturing", "The capture is still running"),
+    ("DONE", "Complete", "The whole range has been captured"),
+    ("PARTIAL", "Partial", "The capture was ended before it was complete"),
+)
+ICONS = {"LIVE": "REC", "DONE": "ARMATURE_DATA", "PARTIAL": "ERROR"}
+PROVENANCE = "video_mocap_provenance"
+
+
+def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
+    body = entry.armature
+    if body is None or body.name == entry.name:
+        return
+    body.name = body.data.name = entry.name
+    if action := own_action(entry):
+        action.name = entry.name
+
+
+class VideoMocapTake(bpy.types.PropertyGroup):
+    """One captured person."""
+
+    name: bpy.props.StringProperty(name="Name", description="Name of the take and its armature", update=_renamed)
+    key: bpy.props.StringProperty(description="Capture and person that the take comes from")
+    state: bpy.props.EnumProperty(name="State", description="How far the capture got", items=STATES)
+    note: bpy.props.StringProperty(name="Note", description="What is to be known about the take")
+    path: bpy.props.StringProperty(name="Take file", description="The take on disk, AMASS SMPL-X", subtype="FILE_PATH")
+    clip: bpy.props.StringProperty(name="Video", description="The captured video", subtype="FILE_PATH")
+    track: bpy.props.IntProperty(name="Person", description="Number of the person in the video")
+    armature: bpy.props.PointerProperty(name="Armature", description="The captured person", type=bpy.types.Object)
+    camera: bpy.props.PointerProperty(name="Camera", description="The clip's camera", type=bpy.types.Object)
+    collection: bpy.props.PointerProperty(
+        name="Collection", description="Everything captured from the clip", type=bpy.types.Collection
+    )
+
+
+def take_key(capture: str, track: int) -> str:
+    """The key of a person's take. capture: the capture's own key."""
+    return f"{capture}:{track}"
+
+
+def find(scene: bpy.types.Scene, key: str) -> VideoMocapTake | None:
+    """The take with that key."""
+    return next((entry for entry in scene.video_mocap.takes if entry.key == key), None)
+
+
+def of_capture(scene: bpy.types.Scene, capture: str) -> list[VideoMocapTake]:
+    """All takes of one capture."""
+    return [entry for entry in scene.video_mocap.takes if entry.key.startswith(capture + ":")]
+
+
+def present(entry: VideoMocapTake) -> bool:
+    """Whether the take's armature is in a scene: one that the user deleted is only kept by our pointer."""
+    return entry.armature is not None and bool(entry.armature.users_scene)
+
+
+def own_action(entry: VideoMocapTake) -> bpy.types.Action | None:
+    """The action that was captured, if it is still on the armature."""
+    animation = entry.armature.animation_data if entry.armature else None
+    action = animation.action if animation else None
+    return action if action and PROVENANCE in action else None
+
+
+def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Path, body: Skeleton) -> VideoMocapTake:
+    """The take of a person with an armature in the scene; made when missing, also after the user undid its making."""
+    key = take_key(capture, track)
+    entry = find(scene, key)
+    if entry is None:
+        entry = scene.video_mocap.takes.add()
+        entry.key, entry.track, entry.clip, entry.state = key, track, str(clip), "LIVE"
+        entry.collection = next((other.collection for other in of_capture(scene, capture) if other.collection), None)
+        entry.name = f"{clip.stem} · {name}"
+        scene.video_mocap.active_take = len(scene.video_mocap.takes) - 1
+    if entry.collection is None:
+        entry.collection = bpy.data.collections.new(clip.stem)
+        scene.collection.children.link(entry.collection)
+    if not present(entry):
+        entry.armature = rig.build(entry.name, body, entry.collection)
+    return entry
+
+
+def key_motion(
+    scene: bpy.types.Scene, entry: VideoMocapTake, times: Array, turned: Array, root: Array, told: dict[str, object]
+) -> None:
+    """Write a take's keys by time, whatever the scene's frame rate is.
+
+    times: (T,) seconds in the clip; turned (T, 55, 4) and root (T, 3) as `armature.to_bones` gives them.
+    told: where the motion comes from; kept as JSON on armature and action.
+    """
+    frames = 1.0 + np.asarray(times) * camera.scene_rate(scene)
+    action = keys.write_bones(entry.armature, entry.name, frames, JOINTS, turned, root)
+    for owner in (entry.armature, action):
+        owner["video_mocap_take"] = entry.path
+        owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
+    scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
+
+
+def add_camera(scene: bpy.types.Scene, entry: VideoMocapTake, take: Take) -> None:
+    """Give a take its camera: the one that another take of the capture has, or a new one."""
+    others = of_capture(scene, entry.key.partition(":")[0])
+    shared = next((other.camera for other in others if other.camera and other.camera.users_scene), None)
+    clip = Path(entry.clip)
+    entry.camera = shared or camera.build(scene, f"{clip.stem} camera", take, clip, entry.collection)
+
+
+def remove(scene: bpy.types.Scene, key: str) -> None:
+    """Take a take and what was made for it out of the file; the take on disk stays."""
+    index = next(i for i, entry in enumerate(scene.video_mocap.takes) if entry.key == key)
+    entry = scene.video_mocap.takes[index]
+    others = [other for other in of_capture(scene, key.partition(":")[0]) if other.key != key]
+    body, view, collection = entry.armature, entry.camera, entry.collection
+    view_is_shared = any(other.camera == view for other in others)
+    if action := own_action(entry):
+        action.use_fake_user = False
+    scene.video_mocap.takes.remove(index)
+    scene.video_mocap.active_take = max(0, min(scene.video_mocap.active_take, len(scene.video_mocap.takes) - 1))
+    gone = [body] if body else []
+    if view and not view_is_shared:
+        gone += [view, *(image.image for image in view.data.background_images if image.image)]
+    for block in _with_data(gone):
+        if block.users == 0 or isinstance(block, bpy.types.Object):
+            bpy.data.batch_remove([block])
+    if collection and not others and not collection.all_objects and not collection.children:
+        bpy.data.collections.remove(collection)
+
+
+def remove_live(scene: bpy.types.Scene, capture: str) -> None:
+    """Take out what a capture showed while it ran and did not key."""
+    for key in [entry.key for entry in of_capture(scene, capture) if entry.state == "LIVE"]:
+        remove(scene, key)
+
+
+def _with_data(blocks: list[bpy.types.ID]) -> list[bpy.types.ID]:
+    """Objects first, then what only they used: their data and actions."""
+    objects = [block for block in blocks if isinstance(block, bpy.types.Object)]
+    rest = [block for block in blocks if not isinstance(block, bpy.types.Object)]
+    data = [block.data for block in objects]
+    actions = [
+        block.animation_data.action
+        for block in (*objects, *data)
+        if block.animation_data and block.animation_data.action
+    ]
+    return [*objects, *data, *rest, *actions]
+
+
+def select(context: bpy.types.Context, entry: VideoMocapTake) -> None:
+    """Make the take's armature the selected and active object, where it can be seen."""
+    layer = context.view_layer
+    body = entry.armature
+    if body is None or body.name not in layer.objects or context.mode != "OBJECT":
+        return
+    for other in list(layer.objects.selected):
+        other.select_set(False, view_layer=layer)
+    body.select_set(True, view_layer=layer)
+    layer.objects.active = body

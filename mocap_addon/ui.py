@@ -1,0 +1,145 @@
+"""The sidebar tab."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import preferences, properties, runner, takes
+from .capture import Capture
+
+
+def clock(seconds: float) -> str:
+    """Seconds as m:ss."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+class VIDEO_MOCAP_UL_takes(bpy.types.UIList):
+    """Captured people."""
+
+    def draw_item(self, context, layout, data, entry, icon, active_data, active_property, index) -> None:
+        row = layout.row(align=True)
+        lost = not takes.present(entry)
+        row.active = not lost
+        row.prop(entry, "name", text="", emboss=False, icon="GHOST_DISABLED" if lost else takes.ICONS[entry.state])
+        if entry.state == "PARTIAL":
+            row.label(text="partial")
+
+
+class _Panel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Mocap"
+
+
+class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
+    """Capture from a video."""
+
+    bl_label = "Video Mocap"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.video_mocap
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+
+        column = layout.column()
+        column.prop(settings, "video", text="")
+        column = layout.column(align=True)
+        column.prop(settings, "start")
+        column.prop(settings, "end", text="End" if settings.end else "End (whole clip)")
+        layout.row().prop(settings, "people", expand=True)
+        if settings.people == "NUMBER":
+            layout.prop(settings, "people_count")
+
+        button = layout.column()
+        button.scale_y = 1.6
+        text = "Add to queue" if runner.queue else "Capture from video"
+        button.operator("video_mocap.capture", text=text, icon="OUTLINER_OB_ARMATURE")
+        for capture in runner.queue:
+            self._draw_capture(capture)
+        if not runner.queue and runner.last:
+            self._draw_outcome(runner.last)
+
+    def _draw_capture(self, capture: Capture) -> None:
+        box = self.layout.box()
+        box.use_property_split = False
+        row = box.row()
+        row.label(text=capture.name, icon="REC" if capture.state == "RUNNING" else "SORTTIME")
+        if capture.state != "RUNNING":
+            row.label(text="waiting")
+            row.operator("video_mocap.cancel", text="", icon="X", emboss=False).key = capture.key
+            return
+        left = capture.time_left()
+        row.label(text="" if left is None else f"{clock(left)} left")
+        share = capture.done / capture.total if capture.total else 0.0
+        count = f" {capture.done} / {capture.total}" if capture.total else " ..."
+        box.progress(factor=share, text=capture.stage_text() + count)
+        box.operator("video_mocap.cancel", icon="CANCEL").key = capture.key
+
+    def _draw_outcome(self, capture: Capture) -> None:
+        """What came of the last capture, if there is anything to say."""
+        lines = [(warning, "INFO") for warning in capture.warnings[-3:]]
+        if capture.error and capture.error.code == "cancelled":
+            lines.append(("Cancelled. Capture again to continue.", "INFO"))
+        elif capture.error:
+            lines += [(capture.error.what, "ERROR"), (f"{capture.error.fix} [{capture.error.code}]", "NONE")]
+        if lines:
+            box = self.layout.box().column(align=True)
+            for text, icon in lines:
+                wrapped(box, text, icon)
+
+
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str) -> None:
+    """A text on as many lines as the sidebar's width asks for."""
+    region = bpy.context.region
+    width = max(20, int((region.width if region else 240) / (7.0 * bpy.context.preferences.system.ui_scale)) - 7)
+    for i, line in enumerate(_lines(text, width)):
+        layout.label(text=line, icon=icon if i == 0 else "BLANK1")
+
+
+def _lines(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+class VIDEO_MOCAP_PT_takes(_Panel, bpy.types.Panel):
+    """The takes of the scene."""
+
+    bl_label = "Takes"
+    bl_parent_id = "VIDEO_MOCAP_PT_capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.video_mocap
+        row = layout.row()
+        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=3)
+        column = row.column(align=True)
+        column.operator("video_mocap.take_load", text="", icon="FILE_FOLDER")
+        column.operator("video_mocap.take_delete", text="", icon="TRASH")
+        column.operator("video_mocap.take_select", text="", icon="RESTRICT_SELECT_OFF")
+        if 0 <= settings.active_take < len(settings.takes):
+            entry = settings.takes[settings.active_take]
+            if entry.note:
+                wrapped(layout.column(align=True), entry.note, "INFO")
+        layout.operator("video_mocap.match_scene", icon="CAMERA_DATA")
+
+
+class VIDEO_MOCAP_PT_engines(_Panel, bpy.types.Panel):
+    """Device and engines."""
+
+    bl_label = "Engines"
+    bl_parent_id = "VIDEO_MOCAP_PT_capture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(preferences.get(), "device")
+        for stage in properties.ENGINE_STAGES:
+            layout.prop(context.scene.video_mocap, f"engine_{stage}")
+
+
+classes = (VIDEO_MOCAP_UL_takes, VIDEO_MOCAP_PT_capture, VIDEO_MOCAP_PT_takes, VIDEO_MOCAP_PT_engines)
