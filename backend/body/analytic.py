@@ -244,7 +244,7 @@ def place_skeleton(turned: Array, skeleton: Skeleton, observations: NDArray[Any]
 
 
 def joint_confidence(weights: Array, hand_confidence: Array) -> Array:
-    """Landmark visibility (T, 33) and hand confidence (T, 2, 21) -> (T, 55) in 0..1, the least of what a joint needs."""
+    """Landmark visibility (T, 33), hand confidence (T, 2, 21) -> (T, 55) in 0..1: the least of what a joint needs."""
 
     def least(*names: str) -> Array:
         return weights[:, [L[n] for n in names]].min(1)

@@ -1,0 +1,52 @@
+"""Filters must take out jitter, keep peaks and fast moves, and cope with gaps and uneven time stamps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backend.smoothing import keep_fast, local_average, local_quadratic, without_spikes
+
+TIMES = np.sort(np.concatenate([np.arange(0, 2, 1 / 30), np.arange(0, 2, 1 / 30) + 0.011]))  # uneven steps
+NOISE = np.full(3, 0.01)
+
+
+def joint(values: np.ndarray) -> np.ndarray:
+    """(T,) -> (T, 1, 3)"""
+    return np.repeat(values[:, None, None], 3, axis=2)
+
+
+def test_a_parabola_passes_unchanged() -> None:
+    path = joint(1.0 + 2.0 * TIMES - 3.0 * TIMES**2)
+    inner = slice(12, -12)
+    fitted = local_quadratic(path, TIMES, np.ones((len(TIMES), 1)), 0.05)
+    np.testing.assert_allclose(fitted[inner], path[inner], atol=0.02)
+
+
+def test_jitter_shrinks_and_a_fast_move_stays() -> None:
+    random = np.random.default_rng(1)
+    still = joint(np.zeros_like(TIMES)) + random.normal(0, 0.008, (len(TIMES), 1, 3))
+    calm = keep_fast(still, TIMES, np.ones((len(TIMES), 1)), NOISE)
+    assert calm[10:-10].std() < 0.4 * still.std()
+
+    clap = joint(0.4 * np.exp(-(((TIMES - 1.0) / 0.06) ** 2)))
+    kept = keep_fast(clap + random.normal(0, 0.004, clap.shape), TIMES, np.ones((len(TIMES), 1)), NOISE)
+    assert kept[:, 0, 0].max() > 0.9 * clap.max()
+
+
+def test_a_single_wrong_frame_is_dropped() -> None:
+    path = joint(0.3 * np.sin(2 * TIMES))
+    seen = path.copy()
+    seen[40] += 0.5
+    weights = np.ones((len(TIMES), 1))
+    assert without_spikes(seen, weights, NOISE)[40, 0] == 0.0
+    assert without_spikes(path, weights, NOISE).min() == 1.0
+    assert np.abs(keep_fast(seen, TIMES, weights, NOISE) - path).max() < 0.03
+
+
+def test_frames_without_weight_are_filled_from_their_neighbours() -> None:
+    path = joint(TIMES)
+    seen, weights = path.copy(), np.ones((len(TIMES), 1))
+    seen[50:54] = 9.0
+    weights[50:54] = 0.0
+    assert np.abs(keep_fast(seen, TIMES, weights, NOISE)[50:54] - path[50:54]).max() < 0.05
+    assert np.abs(local_average(seen, TIMES, 0.05, weights)[50:54] - path[50:54]).max() < 0.05

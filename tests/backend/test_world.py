@@ -1,0 +1,125 @@
+"""Gravity, floor, contacts and the root's path, on motions whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backend.core import rotations
+from backend.core import skeleton as sk
+from backend.core.skeleton import INDEX as JOINT
+from backend.stages import Camera, Motion
+from backend.world.camera import LEVEL
+from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
+from backend.world.ground import upright_camera
+from backend.world.place import RootPath, place, settle
+
+from synthetic import camera_at, standing
+
+
+def stepping(frames: int, rate: float = 30.0) -> tuple[sk.Skeleton, Motion]:
+    """A person marching on the spot, each foot planted half of the time. World, floor at z = 0."""
+    body, times = sk.neutral(), np.arange(frames) / rate
+    local = standing(frames)
+    for side, phase in (("left", 0.0), ("right", np.pi)):
+        lift = np.maximum(0.0, np.sin(2 * np.pi * 0.8 * times + phase)) * 0.9
+        for joint, share, base in (("hip", -1.0, -0.15), ("knee", 2.0, 0.3), ("ankle", -1.0, -0.15)):
+            turn = np.outer(base + share * lift, [1.0, 0, 0])
+            local[:, JOINT[f"{side}_{joint}"]] = rotations.from_axis_angle(turn)
+    local[:, 0] = sk.Y_UP_TO_Z_UP
+    motion = Motion(times, local, np.zeros((frames, 3)), np.ones((frames, sk.COUNT)), np.zeros((frames, 4), np.uint8))
+    lowest = contact_points(body, motion)[..., 2].min()
+    return body, replace(motion, pelvis=np.tile([0.0, 0.0, -lowest], (frames, 1)))
+
+
+def seen_by(camera: Camera, motion: Motion) -> Motion:
+    """The same motion in camera space."""
+    turned = motion.rotations.copy()
+    turned[:, 0] = rotations.multiply(camera.rotation, turned[:, 0])
+    return replace(motion, rotations=turned, pelvis=to_camera(motion.pelvis, camera))
+
+
+def level(camera: Camera) -> Camera:
+    """What is known of a camera before the clip is looked at."""
+    return replace(camera, rotation=LEVEL, t=np.zeros(3))
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (0.35, 0.0), (-0.25, 0.15), (0.2, -0.3)])
+def test_the_world_is_upright_and_the_floor_at_zero(pitch: float, roll: float) -> None:
+    body, motion = stepping(120)
+    true = camera_at(height=1.2, distance=4.0, pitch=pitch, roll=roll)
+    found = upright_camera([(body, seen_by(true, motion))], level(true))
+    up_true, up_found = (rotations.rotate(c.rotation, [0.0, 0.0, 1.0]) for c in (true, found))
+    # The prior of a level camera pulls a little; the body's own direction must win by far.
+    tilt = np.degrees(np.arccos(up_true @ [0.0, -1.0, 0.0]))
+    assert np.degrees(np.arccos(np.clip(up_true @ up_found, -1, 1))) < 2.5 + 0.25 * tilt
+    height = to_world(np.zeros(3), found)[2]
+    assert height == pytest.approx(1.2, abs=0.1 + 0.02 * tilt)
+
+
+def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
+    body, motion = stepping(120)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    placed = place(seen_by(camera, motion), body, camera)
+    truly_down = contact_points(body, motion)[..., 2] < 0.01
+    high_up = contact_points(body, motion)[..., 2] > 0.12
+    found = placed.contacts.astype(bool)
+    assert found[truly_down].mean() > 0.85
+    assert found[high_up].mean() < 0.02
+    np.testing.assert_allclose(placed.pelvis, motion.pelvis, atol=1e-9)
+
+
+def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> None:
+    frames = 300
+    body, motion = stepping(frames)
+    standing_still = replace(motion, rotations=np.repeat(motion.rotations[:1], frames, 0))
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    seen = seen_by(camera, standing_still)
+    random = np.random.default_rng(7)
+    slow = np.cumsum(random.normal(0, 0.02, frames))
+    slow -= np.linspace(slow[0], slow[-1], frames)  # wanders by decimetres, comes back
+    stretched = seen.pelvis * (1 + (slow + random.normal(0, 0.01, frames)) / 4.0)[:, None]
+    placed = place(replace(seen, pelvis=stretched), body, camera)
+    measured = np.ptp(placed.pelvis, axis=0).max()
+    placed.contacts = np.ones_like(placed.contacts)
+    pelvis, shift = settle(RootPath.of(placed, body), camera)
+    assert measured > 0.2
+    assert np.ptp(pelvis, axis=0).max() < 0.01
+    assert np.abs(shift).max() < 0.03
+
+
+def test_planted_feet_stand_still_after_settling() -> None:
+    body, motion = stepping(240)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    random = np.random.default_rng(3)
+    seen = seen_by(camera, motion)
+    noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (240, 1))))
+    placed = place(noisy, body, camera)
+    path = RootPath.of(placed, body)
+    pelvis, shift = settle(path, camera)
+    feet = pelvis[:, None] + path.feet + shift.repeat(2, axis=1)
+    speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * 30
+    held = (path.contacts[1:] & path.contacts[:-1]).astype(bool)
+    assert speed[held].mean() < 0.02
+    # Lifted feet keep moving: nothing was pinned that should not be.
+    assert speed[~held].max() > 0.5
+
+
+def test_settling_a_take_of_one_or_two_frames() -> None:
+    for frames in (1, 2, 3):
+        body, motion = stepping(frames)
+        camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+        placed = place(seen_by(camera, motion), body, camera)
+        pelvis, shift = settle(RootPath.of(placed, body), camera)
+        np.testing.assert_allclose(pelvis, motion.pelvis, atol=0.05)
+        assert shift.shape == (frames, 2, 3)
+
+
+def test_contacts_begin_and_end_once() -> None:
+    points = np.zeros((6, 1, 3))
+    points[:, 0, 2] = [0.2, 0.06, 0.09, 0.09, 0.12, 0.09]
+    assert find_contacts(points, np.zeros((6, 1)))[:, 0].tolist() == [0, 1, 1, 1, 0, 0]
+    on, off = np.array([[1], [0], [0]], bool), np.array([[0], [0], [1]], bool)
+    assert hysteresis(on, off)[:, 0].tolist() == [True, True, False]
