@@ -37,13 +37,13 @@ from .store import BLOCK, ObservationStore, RecordFile
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
 from .world.ground import upright_camera
-from .world.place import RootPath
-from .world.place import place, settle
+from .world.place import RootPath, place, settle
 
 HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
 SAMPLE_FRAMES = 60  # frames in each of them
 SAMPLE_PEOPLE = 8  # people that the floor is found from
+SMALLEST = 32  # pixels; nobody can be made out in a smaller picture
 GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is someone else
 
 
@@ -57,6 +57,8 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     progress.stage("prepare", 0, 0)
     chain = engines.choose(job.engines, job.device)
     info = probe(job.video)
+    if min(info.width, info.height) < SMALLEST:
+        raise MocapError("video-too-small", f"{info.path.name} is only {info.width} x {info.height} pixels large.")
     folder = working_folder(job.output)
     sha256 = video_hash(job.video)
     solver: BodySolver = chain.make("body", job)
@@ -109,7 +111,8 @@ def track(
 
 def choose_people(choice: PeopleChoice, info: VideoInfo, store: ObservationStore, progress: Progress) -> list[int]:
     """The tracks that become takes. Raises MocapError no-person or person-missing."""
-    lasting = {track: seen for track, seen in store.seen.items() if seen.last - seen.first + 1 / info.fps >= GLIMPSE}
+    enough = GLIMPSE * (store.frame_rate or info.fps)
+    lasting = {track: seen for track, seen in store.seen.items() if seen.frames >= enough}
     if not lasting and store.seen:
         longest = max(store.seen, key=lambda track: store.seen[track].frames)
         lasting = {longest: store.seen[longest]}

@@ -1,0 +1,98 @@
+"""The observation store: append-only, resumable, one process at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.core.errors import MocapError
+from backend.stages import OBSERVATION, Frame, Sighting
+from backend.store import ObservationStore, RecordFile
+
+KEY = {"video": "abc", "span": [0.0, None]}
+
+
+def observation(frame: int, track: int) -> np.void:
+    record = np.zeros((), OBSERVATION)
+    record["frame"], record["time"], record["roi"] = frame, frame / 10, (1, 2, 100 * track, 0)
+    return record[()]
+
+
+def fill(store: ObservationStore, frames: range, tracks: tuple[int, ...] = (1, 2)) -> None:
+    for i in frames:
+        frame = Frame(i, i / 10, np.zeros((1, 1, 3), np.uint8), 1.0)
+        store.append(frame, [Sighting(track, observation(i, track)) for track in tracks])
+
+
+def test_a_reopened_store_continues_after_its_last_finished_frame(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        assert store.next_frame == 0 and not store.seen
+        fill(store, range(0, 20, 2))
+        store.warn("video-corrupt", "A gap.")
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        assert len(store) == 10 and store.next_frame == 19
+        assert store.seen[2].frames == 10 and store.seen[2].sides == 2000
+        assert store.last()[1]["frame"] == 18
+        assert store.warnings == [("video-corrupt", "A gap.")]
+        assert store.frame_rate == pytest.approx(5.0)
+        assert not store.complete
+
+
+@pytest.mark.parametrize("lost", [1, OBSERVATION.itemsize - 1, OBSERVATION.itemsize])
+def test_what_a_killed_process_left_half_written_is_cut_off(tmp_path, lost):
+    folder = tmp_path / "part"
+    with ObservationStore(folder, KEY) as store:
+        fill(store, range(5))
+    with (folder / "person-1.bin").open("ab") as file:  # the next frame's record, maybe not all of it
+        file.write(observation(5, 1).tobytes()[:lost])
+    with (folder / "frames.bin").open("ab") as file:
+        file.write(b"\x05\x00")
+    (folder / "person-3.bin").write_bytes(observation(5, 3).tobytes())  # somebody whose first frame was not finished
+    with ObservationStore(folder, KEY) as store:
+        assert store.next_frame == 5 and sorted(store.seen) == [1, 2]
+        fill(store, range(5, 8))
+        for track in (1, 2):
+            assert store.person(track).read(0, 100)["frame"].tolist() == list(range(8))
+
+
+def test_another_video_or_setting_starts_anew(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        fill(store, range(5))
+        store.mark_complete()
+    with ObservationStore(tmp_path / "part", {**KEY, "video": "other"}) as store:
+        assert len(store) == 0 and not store.seen and not store.complete
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        assert len(store) == 0
+
+
+def test_replay_gives_back_every_frame_with_its_people(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        fill(store, range(3), (1,))
+        fill(store, range(3, 40), (1, 2))
+        fill(store, range(40, 45), ())
+        fill(store, range(45, 50), (2,))
+        replayed = list(store.replay())
+    assert [time for time, _ in replayed] == pytest.approx([i / 10 for i in range(50)])
+    people = [[track for track, _ in sightings] for _, sightings in replayed]
+    assert people == [[1]] * 3 + [[1, 2]] * 37 + [[]] * 5 + [[2]] * 5
+    assert all(round(o["time"] * 10) == i for i, (_, s) in enumerate(replayed) for _, o in s)
+
+
+def test_two_captures_do_not_share_a_folder(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY):
+        with pytest.raises(MocapError) as failure:
+            ObservationStore(tmp_path / "part", KEY)
+        assert failure.value.code == "output-busy"
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        store.remove()
+    assert not (tmp_path / "part").exists()
+
+
+def test_records_are_read_in_blocks(tmp_path):
+    file = RecordFile(tmp_path / "numbers.bin", np.dtype("<i4"))
+    assert len(file) == 0 and len(file.read(0, 5)) == 0
+    file.append(np.arange(1000, dtype="<i4"))
+    assert file.read(10, 13).tolist() == [10, 11, 12]
+    assert len(file.read(990, 2000)) == 10
+    assert max(len(block) for block in file.blocks()) < 1000
+    assert np.concatenate(list(file.blocks())).tolist() == list(range(1000))
