@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from synthetic import camera_at, landmarks, observe, standing
 
 from backend.body import analytic, hands, swaps
 from backend.body.reach import move_feet
 from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.skeleton import INDEX as JOINT
-
-from synthetic import camera_at, landmarks, observe, standing
 
 LIMBS = [
     (f"{side}_{a}", f"{side}_{b}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from synthetic import camera_at, standing
 
 from backend.core import rotations
 from backend.core import skeleton as sk
@@ -15,8 +16,6 @@ from backend.world.camera import LEVEL
 from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
 from backend.world.ground import upright_camera
 from backend.world.place import RootPath, place, settle
-
-from synthetic import camera_at, standing
 
 
 def stepping(frames: int, rate: float = 30.0) -> tuple[sk.Skeleton, Motion]:
