@@ -57,15 +57,18 @@ def take_files(path: Path) -> list[Path]:
     return [path.parent / entry["file"] for entry in json.loads(path.read_text("utf-8"))["takes"]]
 
 
-def make_sheet(video: Path, paths: list[Path], count: int, render: bool) -> Image:
-    """The sheet of some takes of one clip: `count` rows of frames spread over them."""
+def make_sheet(video: Path, paths: list[Path], count: int, render: bool, blend: Path | None = None) -> Image:
+    """The sheet of some takes of one clip: `count` rows of frames spread over them.
+
+    blend: the scene that they were keyed in, to render that instead of one built from the takes.
+    """
     takes = [read_take(path) for path in paths]
     frames = choose_frames(takes, count)
     pictures, scale = read_frames(video, frames)
     rows = []
     if render:
         with tempfile.TemporaryDirectory() as folder:
-            rendered = render_views(paths, frames, pictures[0].shape[1::-1], Path(folder))
+            rendered = render_views(paths, frames, pictures[0].shape[1::-1], Path(folder), blend)
     for k, (frame, picture) in enumerate(zip(frames, pictures, strict=True)):
         people = [p for number, take in enumerate(takes) if (p := drawing.person_at(take, frame, number))]
         drawing.draw_overlay(picture, people, scale)
