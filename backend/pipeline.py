@@ -55,6 +55,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     """
     progress = Progress(emit, cancelled)
     progress.stage("prepare", 0, 0)
+    choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)
     info = probe(job.video)
     if min(info.width, info.height) < SMALLEST:
@@ -65,8 +66,8 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
 
     with ObservationStore(folder, _key(job, sha256, chain)) as store:
         try:
-            track(job, info, chain, solver, store, progress)
-            people = choose_people(parse_people(job.people), info, store, progress)
+            track(job, choice, info, chain, solver, store, progress)
+            people = choose_people(choice, info, store, progress)
             camera, skeletons = measure(people, solver, info, store, progress)
             persons = solve(people, skeletons, camera, solver, store, progress)
             provenance = provenance_of(job, info, sha256, chain, store.warnings)
@@ -80,13 +81,19 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
 
 
 def track(
-    job: Job, info: VideoInfo, chain: engines.Chain, solver: BodySolver, store: ObservationStore, progress: Progress
+    job: Job,
+    choice: PeopleChoice,
+    info: VideoInfo,
+    chain: engines.Chain,
+    solver: BodySolver,
+    store: ObservationStore,
+    progress: Progress,
 ) -> None:
     """Find and follow everyone in every frame; keep the observations, show a preview.
 
     What an earlier run left in the store is shown again, not computed again.
     """
-    live = _live_view(parse_people(job.people), info, solver, store, progress)
+    live = _live_view(choice, info, solver, store, progress)
     total = _expected_frames(job, info)
     for code, what in store.warnings:
         progress.warn(code, what)
