@@ -25,6 +25,7 @@ from render_takes import render_views
 from sheet_drawing import Image, Person
 
 from backend.core import keypoints, skeleton
+from backend.core.errors import MocapError
 from backend.core.take import Take, read_take
 from backend.video import VideoReader
 
@@ -43,7 +44,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--no-render", action="store_true", help="draw skeletons instead of rendering in Blender")
     options = parser.parse_args(arguments)
     paths = [path for given in options.takes for path in take_files(given)]
-    sheet = make_sheet(options.video, paths, options.frames, render=not options.no_render)
+    try:
+        sheet = make_sheet(options.video, paths, options.frames, render=not options.no_render)
+    except MocapError as error:
+        print(f"contact_sheet.py: {error}", file=sys.stderr)
+        return error.exit_status
     options.output.parent.mkdir(parents=True, exist_ok=True)
     save(sheet, options.output)
     print(f"{options.output}: {sheet.shape[1]}x{sheet.shape[0]}")

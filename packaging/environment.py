@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -60,20 +61,20 @@ def prepare(system_packages: bool = False) -> Path:
 def _make_venv() -> None:
     print(f"Making {VENV.name} and installing the locked packages (about 1.7 GB with Blender's module) ...", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
-    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
+    # Without a pip of its own: this Python's is used, which also does where `ensurepip` is left out (Debian).
+    made = subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(VENV)], capture_output=True, text=True)
     if made.returncode:
-        raise SetupError(
-            f"Python could not make a virtual environment:\n{made.stdout}{made.stderr}"
-            f"On Debian and Ubuntu install it with: apt-get install -y python3-venv"
-        )
+        raise SetupError(f"Python could not make a virtual environment:\n{made.stdout}{made.stderr}")
     pip("install", "--require-hashes", "-r", str(LOCK), hint="Check the network connection and run it again.")
 
 
 def pip(*arguments: str, hint: str) -> None:
-    """Run pip of `.venv`. Raises SetupError with `hint` when it fails."""
-    command = [str(venv_python()), "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
-    if subprocess.run(command).returncode:
-        raise SetupError(f"pip failed (above): {' '.join(command)}\n{hint}")
+    """Run pip for `.venv`. Raises SetupError with `hint` when it fails."""
+    if find_spec("pip") is None:
+        raise SetupError("This Python has no pip. On Debian and Ubuntu: apt-get install -y python3-pip")
+    command = [sys.executable, "-m", "pip", "--python", str(venv_python()), "--disable-pip-version-check", "--quiet"]
+    if subprocess.run([*command, *arguments]).returncode:
+        raise SetupError(f"pip failed (above): {' '.join([*command, *arguments])}\n{hint}")
 
 
 def _may_install() -> bool:
