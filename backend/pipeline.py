@@ -13,8 +13,9 @@ clip's length; all that grows with it is a few numbers a frame for the root.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_t
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .stages import OBSERVATION, BodySolver, Camera, Motion
-from .store import BLOCK, ObservationStore, RecordFile
+from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
 from .world.ground import upright_camera
@@ -45,6 +46,19 @@ SAMPLE_FRAMES = 60  # frames in each of them
 SAMPLE_PEOPLE = 8  # people that the floor is found from
 SMALLEST = 32  # pixels; nobody can be made out in a smaller picture
 GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is someone else
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every stage of one capture works with."""
+
+    job: Job
+    choice: PeopleChoice
+    info: VideoInfo
+    chain: engines.Chain
+    solver: BodySolver
+    store: ObservationStore
+    progress: Progress
 
 
 def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
@@ -65,11 +79,12 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     solver: BodySolver = chain.make("body", job)
 
     with ObservationStore(folder, _key(job, sha256, chain)) as store:
+        run = Run(job, choice, info, chain, solver, store, progress)
         try:
-            track(job, choice, info, chain, solver, store, progress)
-            people = choose_people(choice, info, store, progress)
-            camera, skeletons = measure(people, solver, info, store, progress)
-            persons = solve(people, skeletons, camera, solver, store, progress)
+            track(run)
+            people = choose_people(run)
+            camera, skeletons = measure(run, people)
+            persons = solve(run, people, skeletons, camera)
             provenance = provenance_of(job, info, sha256, chain, store.warnings)
             takes = write_takes(job, persons, camera, store, provenance, info, progress)
         except MocapError as error:
@@ -80,61 +95,54 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     return takes
 
 
-def track(
-    job: Job,
-    choice: PeopleChoice,
-    info: VideoInfo,
-    chain: engines.Chain,
-    solver: BodySolver,
-    store: ObservationStore,
-    progress: Progress,
-) -> None:
+def track(run: Run) -> None:
     """Find and follow everyone in every frame; keep the observations, show a preview.
 
     What an earlier run left in the store is shown again, not computed again.
     """
-    live = _live_view(choice, info, solver, store, progress)
-    total = _expected_frames(job, info)
+    job, store, progress = run.job, run.store, run.progress
+    live = _live_view(run)
+    total = _expected_frames(job, run.info)
     for code, what in store.warnings:
         progress.warn(code, what)
     for done, (time, sightings) in enumerate(store.replay(), 1):
         live.add(time, sightings)
         progress.stage("track", done, max(total, done))
     if not store.complete:
-        tracker = chain.make("track", job)
+        tracker = run.chain.make("track", job)
         tracker.resume(store.last())
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
             with closing(tracker.track(reader)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
                     store.append(frame, sightings)
                     live.add(frame.time, sightings)
-                    _warn(store, progress, reader.warnings)
+                    _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
-            _warn(store, progress, reader.warnings)
+            _warn(run, reader.warnings)
         store.mark_complete()
     live.finish()
     progress.stage("track", len(store), len(store))
 
 
-def choose_people(choice: PeopleChoice, info: VideoInfo, store: ObservationStore, progress: Progress) -> list[int]:
+def choose_people(run: Run) -> list[int]:
     """The tracks that become takes. Raises MocapError no-person or person-missing."""
-    enough = GLIMPSE * (store.frame_rate or info.fps)
-    lasting = {track: seen for track, seen in store.seen.items() if seen.frames >= enough}
-    if not lasting and store.seen:
-        longest = max(store.seen, key=lambda track: store.seen[track].frames)
-        lasting = {longest: store.seen[longest]}
-        seen = f"{person_name(longest)} is seen in {lasting[longest].frames} frames only."
-        _warn(store, progress, [("short-take", seen)])
+    everyone = run.store.seen
+    enough = GLIMPSE * (run.store.frame_rate or run.info.fps)
+    lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough}
+    if not lasting and everyone:
+        longest = max(everyone, key=lambda track: everyone[track].frames)
+        lasting = {longest: everyone[longest]}
+        what = f"{person_name(longest)} is seen in {lasting[longest].frames} frames only."
+        _warn(run, [("short-take", what)])
     if not lasting:
         raise MocapError("no-person", "No person was found in the video.")
-    return choose_tracks(choice, _summary(store, lasting))
+    return choose_tracks(run.choice, _summary(lasting))
 
 
-def measure(
-    people: list[int], solver: BodySolver, info: VideoInfo, store: ObservationStore, progress: Progress
-) -> tuple[Camera, dict[int, Skeleton]]:
+def measure(run: Run, people: list[int]) -> tuple[Camera, dict[int, Skeleton]]:
     """What holds for the whole clip: every person's bone lengths, and the camera as it stands over the floor."""
-    level = level_camera(info)
+    solver, store, progress = run.solver, run.store, run.progress
+    level = level_camera(run.info)
     skeletons: dict[int, Skeleton] = {}
     motions: list[tuple[Skeleton, Motion]] = []
     longest = sorted(people, key=lambda track: -store.seen[track].frames)[:SAMPLE_PEOPLE]
@@ -150,15 +158,9 @@ def measure(
     return camera, skeletons
 
 
-def solve(
-    people: list[int],
-    skeletons: dict[int, Skeleton],
-    camera: Camera,
-    solver: BodySolver,
-    store: ObservationStore,
-    progress: Progress,
-) -> list[SolvedPerson]:
+def solve(run: Run, people: list[int], skeletons: dict[int, Skeleton], camera: Camera) -> list[SolvedPerson]:
     """Rotations, root and contacts of everyone, in the world."""
+    solver, store, progress = run.solver, run.store, run.progress
     total, done = sum(store.seen[track].frames for track in people), 0
     persons = []
     for track in people:
@@ -210,27 +212,26 @@ def _solved(motion: Motion) -> NDArray[Any]:
     return records
 
 
-def _warn(store: ObservationStore, progress: Progress, warnings: Iterable[tuple[str, str]]) -> None:
+def _warn(run: Run, warnings: Iterable[tuple[str, str]]) -> None:
     """Pass on the warnings that are new, and keep them for the take."""
     for code, what in warnings:
-        if (code, what) not in store.warnings:
-            store.warn(code, what)
-            progress.warn(code, what)
+        if (code, what) not in run.store.warnings:
+            run.store.warn(code, what)
+            run.progress.warn(code, what)
 
 
-def _live_view(
-    choice: PeopleChoice, info: VideoInfo, solver: BodySolver, store: ObservationStore, progress: Progress
-) -> LiveView:
+def _live_view(run: Run) -> LiveView:
     def wanted(track: int) -> bool:
-        if choice.track is not None:
-            return track == choice.track
-        return track in choose_tracks(choice, _summary(store, store.seen))
+        if run.choice.track is not None:
+            return track == run.choice.track
+        return track in choose_tracks(run.choice, _summary(run.store.seen))
 
-    return LiveView(solver, level_camera(info), wanted, progress)
+    return LiveView(run.solver, level_camera(run.info), wanted, run.progress)
 
 
-def _summary(store: ObservationStore, tracks: Any) -> dict[int, tuple[int, float]]:
-    return {track: (store.seen[track].frames, store.seen[track].sides / store.seen[track].frames) for track in tracks}
+def _summary(everyone: Mapping[int, Seen]) -> dict[int, tuple[int, float]]:
+    """What `choose_tracks` goes by: frames seen and mean side of the region in pixels."""
+    return {track: (seen.frames, seen.sides / seen.frames) for track, seen in everyone.items()}
 
 
 def _expected_frames(job: Job, info: VideoInfo) -> int:
