@@ -33,17 +33,16 @@ from .live import LiveView
 from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
-from .stages import OBSERVATION, BodySolver, Camera, Motion
+from .stages import OBSERVATION, BodySolver, Motion
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
-from .world.ground import upright_camera
+from .world.ground import Ground, find_ground
 from .world.place import RootPath, place, settle
 
 HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
 SAMPLE_FRAMES = 60  # frames in each of them
-SAMPLE_PEOPLE = 8  # people that the floor is found from
 SMALLEST = 32  # pixels; nobody can be made out in a smaller picture
 GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is someone else
 
@@ -65,7 +64,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     """Capture a video. -> the takes written.
 
     emit: gets the messages of `core.protocol`, but for hello, heartbeat, done and error. cancelled: asked often.
-    Raises MocapError; the working folder stays where a rerun can continue, and goes where the input is to blame.
+    Raises MocapError; the working folder stays when a rerun can continue from it.
     """
     progress = Progress(emit, cancelled)
     progress.stage("prepare", 0, 0)
@@ -83,13 +82,13 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
         try:
             track(run)
             people = choose_people(run)
-            camera, skeletons = measure(run, people)
-            persons = solve(run, people, skeletons, camera)
+            ground, skeletons = measure(run, people)
+            persons = solve(run, skeletons, ground)
             provenance = provenance_of(job, info, sha256, chain, store.warnings)
-            takes = write_takes(job, persons, camera, store, provenance, info, progress)
+            takes = write_takes(job, persons, ground.camera, store, provenance, info, progress)
         except MocapError as error:
-            if error.exit_status in (2, 3):
-                store.remove()
+            if error.code in ("no-person", "person-missing") or not len(store):
+                store.remove()  # there is nothing to continue
             raise
         store.remove()
     return takes
@@ -139,41 +138,41 @@ def choose_people(run: Run) -> list[int]:
     return choose_tracks(run.choice, _summary(lasting))
 
 
-def measure(run: Run, people: list[int]) -> tuple[Camera, dict[int, Skeleton]]:
-    """What holds for the whole clip: every person's bone lengths, and the camera as it stands over the floor."""
+def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
+    """What holds for the whole clip: every person's bone lengths, and where camera and people stand over the floor."""
     solver, store, progress = run.solver, run.store, run.progress
     level = level_camera(run.info)
-    skeletons: dict[int, Skeleton] = {}
-    motions: list[tuple[Skeleton, Motion]] = []
-    longest = sorted(people, key=lambda track: -store.seen[track].frames)[:SAMPLE_PEOPLE]
+    motions: dict[int, tuple[Skeleton, Motion]] = {}
     for done, track in enumerate(people):
         progress.stage("measure", done, len(people))
-        windows = _samples(store.person(track))
-        skeletons[track] = solver.measure(np.concatenate(windows), level)
-        progress.track(track, skeletons[track].offsets.astype(np.float32))
-        if track in longest:
-            motions += [(skeletons[track], solver.solve(window, skeletons[track], level)) for window in windows]
-    camera = upright_camera(motions, level)
+        samples = np.concatenate(_samples(store.person(track)))
+        skeleton = solver.measure(samples, level)
+        motions[track] = skeleton, solver.solve(samples, skeleton, level)
+    ground = find_ground(motions, level)
+    skeletons = {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
+    for track, skeleton in skeletons.items():
+        progress.track(track, skeleton.offsets.astype(np.float32))
     progress.stage("measure", len(people), len(people))
-    return camera, skeletons
+    return ground, skeletons
 
 
-def solve(run: Run, people: list[int], skeletons: dict[int, Skeleton], camera: Camera) -> list[SolvedPerson]:
+def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[SolvedPerson]:
     """Rotations, root and contacts of everyone, in the world."""
     solver, store, progress = run.solver, run.store, run.progress
-    total, done = sum(store.seen[track].frames for track in people), 0
+    total, done = sum(store.seen[track].frames for track in skeletons), 0
     persons = []
-    for track in people:
-        body, spool = skeletons[track], RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
+    for track, body in skeletons.items():
+        camera, level = ground.camera, ground.levels[track]
+        spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
         swapped = swaps.swapped(np.concatenate([swaps.limbs(block) for block in store.person(track).blocks()]), times)
         parts = []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
-            motion = _rows(place(solver.solve(window, body, camera), body, camera), inner)
+            motion = _rows(place(solver.solve(window, body, camera), body, camera, level), inner)
             spool.append(_solved(motion))
-            parts.append(RootPath.of(motion, body))
+            parts.append(RootPath.of(motion, body, level))
             done += len(motion.times)
         root = RootPath.joined(parts)
         persons.append(SolvedPerson(track, body, spool, times, *settle(root, camera), root.contacts))

@@ -68,6 +68,10 @@ class Skeleton:
         points = {name: (j, p * (scale[j] if j else 1.0)) for name, (j, p) in self.points.items()}
         return replace(self, offsets=np.asarray(offsets, float), points=points)
 
+    def scaled(self, factor: float) -> Skeleton:
+        """The same body, larger or smaller (the pelvis keeps its place in SMPL-X's template)."""
+        return self.with_offsets(np.concatenate([self.offsets[:1], self.offsets[1:] * factor]))
+
 
 @cache
 def neutral() -> Skeleton:

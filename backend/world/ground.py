@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,13 +12,67 @@ from ..core.rotations import Array, normalize
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
-from .contacts import SPEED, contact_points, sideways_speed
+from .contacts import SPEED, contact_points, sideways_speed, to_world
 
 # How far each source of "up" may be off, radians (or metres), one standard deviation.
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
+
+RESIZE = 1.2  # whoever would stand on the common floor at up to this much larger or smaller does stand on it
+FLOOR_SHARE = 0.2  # of all planted feet must agree before a level counts as the floor
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Where everyone stands: the camera over the floor, and for each person the height of what they stand on (metres
+    above the floor) and the factor by which their bones grow or shrink."""
+
+    camera: Camera
+    levels: dict[int, float]
+    sizes: dict[int, float]
+
+
+def find_ground(people: dict[int, tuple[Skeleton, Motion]], camera: Camera) -> Ground:
+    """One floor for everyone.
+
+    How tall a person is cannot be seen; that all stand on one floor tells how tall they are compared with each other:
+    a person whose feet come out above or below the floor is farther away and larger, or nearer and smaller. Whoever
+    would have to change too much stands on something else (a wall, a stage) and keeps their size.
+    people: motions in camera space by track (a subsample of frames will do).
+    """
+    camera = upright_camera(list(people.values()), camera)
+    up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
+    heights = {}
+    for track, (skeleton, motion) in people.items():
+        planted = _planted(skeleton, motion, up)
+        if len(planted) >= 8:
+            heights[track] = to_world(planted, camera)[:, 2]
+    if not heights:
+        return Ground(camera, dict.fromkeys(people, 0.0), dict.fromkeys(people, 1.0))
+
+    eye = to_world(np.zeros(3), camera)[2]
+    levels = {track: float(np.median(h)) for track, h in heights.items()}
+    floor = _common_level(levels, {track: len(h) for track, h in heights.items()}, eye)
+    sizes = {track: (eye - floor) / (eye - level) for track, level in levels.items() if eye - level > 0.1}
+    sizes = {track: size for track, size in sizes.items() if 1 / RESIZE < size < RESIZE}
+    camera = replace(camera, t=camera.t + floor * up)
+    standing = {track: 0.0 if track in sizes else level - floor for track, level in levels.items()}
+    return Ground(
+        camera,
+        {track: standing.get(track, 0.0) for track in people},
+        {track: sizes.get(track, 1.0) for track in people},
+    )
+
+
+def _common_level(levels: dict[int, float], evidence: dict[int, int], eye: float) -> float:
+    """The lowest level that enough planted feet agree on."""
+    for _, level in sorted((level, level) for level in levels.values()):
+        near = [t for t, other in levels.items() if abs(other - level) < (RESIZE - 1) * abs(eye - level)]
+        if sum(evidence[t] for t in near) >= FLOOR_SHARE * sum(evidence.values()):
+            return float(np.average([levels[t] for t in near], weights=[evidence[t] for t in near]))
+    return min(levels.values())
 
 
 def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera) -> Camera:

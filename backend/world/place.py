@@ -23,14 +23,17 @@ FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
 
-def place(motion: Motion, skeleton: Skeleton, camera: Camera) -> Motion:
-    """Camera space -> world (z up, floor at z = 0), contacts filled in. Frames need not be evenly spaced in time."""
+def place(motion: Motion, skeleton: Skeleton, camera: Camera, level: float = 0.0) -> Motion:
+    """Camera space -> world (z up, floor at z = 0), contacts filled in. Frames need not be evenly spaced in time.
+
+    level: metres above the floor of what the person stands on.
+    """
     points = contact_points(skeleton, motion)
     speed = sideways_speed(points, motion.times)
     to_upright = rotations.inverse(camera.rotation)
     turned = motion.rotations.copy()
     turned[:, 0] = rotations.multiply(to_upright, turned[:, 0])
-    contacts = find_contacts(to_world(points, camera), speed)
+    contacts = find_contacts(to_world(points, camera) - [0.0, 0.0, level], speed)
     return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera), contacts=contacts)
 
 
@@ -39,26 +42,28 @@ class RootPath:
     """What the root's path depends on, for a whole take: a few numbers a frame.
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; feet (T, 4, 3) the contact points seen from the
-    pelvis, world axes; contacts (T, 4) uint8.
+    pelvis, world axes; contacts (T, 4) uint8; level: metres above the floor of what the person stands on.
     """
 
     times: Array
     pelvis: Array
     feet: Array
     contacts: NDArray[np.uint8]
+    level: float = 0.0
 
     @staticmethod
-    def of(motion: Motion, skeleton: Skeleton) -> RootPath:
+    def of(motion: Motion, skeleton: Skeleton, level: float = 0.0) -> RootPath:
         """The path of a placed motion."""
         feet = contact_points(skeleton, motion) - motion.pelvis[:, None]
-        return RootPath(motion.times, motion.pelvis, feet, motion.contacts)
+        return RootPath(motion.times, motion.pelvis, feet, motion.contacts, level)
 
     @staticmethod
     def joined(parts: list[RootPath]) -> RootPath:
         """One path of consecutive parts."""
-        return RootPath(
-            *(np.concatenate([getattr(p, name) for p in parts]) for name in ("times", "pelvis", "feet", "contacts"))
+        times, pelvis, feet, contacts = (
+            np.concatenate([getattr(p, name) for p in parts]) for name in ("times", "pelvis", "feet", "contacts")
         )
+        return RootPath(times, pelvis, feet, contacts, parts[0].level)
 
 
 def settle(path: RootPath, camera: Camera) -> tuple[Array, Array]:
@@ -74,31 +79,46 @@ def settle(path: RootPath, camera: Camera) -> tuple[Array, Array]:
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]
     precision = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
-    pelvis = _solve(path.times, path.pelvis, precision, path.feet, path.contacts, ACCELERATION)
+    feet = path.feet - [0.0, 0.0, path.level]
+    pelvis = _above_floor(path.times, path.pelvis, precision, feet, path.contacts)
 
     shift = np.zeros((len(pelvis), 2, 3))
     calm = np.broadcast_to(np.eye(3) / SHIFT**2, precision.shape)
     for side in (0, 1):
         pair = slice(2 * side, 2 * side + 2)
-        feet = pelvis[:, None] + path.feet[:, pair]
-        shift[:, side] = _solve(path.times, np.zeros_like(pelvis), calm, feet, path.contacts[:, pair], ACCELERATION)
+        settled = pelvis[:, None] + feet[:, pair]
+        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, settled, path.contacts[:, pair])
     return pelvis, shift
 
 
+def _above_floor(times: Array, target: Array, precision: Array, feet: Array, contacts: NDArray[np.uint8]) -> Array:
+    """`_solve`, and again with every point that came out below the floor held up."""
+    x = _solve(times, target, precision, feet, contacts, contacts > 0)
+    for _ in range(2):
+        low = (x[:, None] + feet)[..., 2] < 0.0
+        x = _solve(times, target, precision, feet, contacts, low | (contacts > 0))
+    return x
+
+
 def _solve(
-    times: Array, target: Array, precision: Array, feet: Array, contacts: NDArray[np.uint8], acceleration: float
+    times: Array,
+    target: Array,
+    precision: Array,
+    feet: Array,
+    contacts: NDArray[np.uint8],
+    on_floor: NDArray[np.bool_],
 ) -> Array:
     """argmin over x (T, 3) of  |x - target|^2 in `precision`  +  |slip of x + feet while in contact|^2
-    +  |height of x + feet while in contact|^2  +  |acceleration of x|^2."""
+    +  |height of x + feet while on the floor|^2  +  |acceleration of x|^2."""
     frames = len(times)
     blocks = [np.zeros((frames - k, 3, 3)) for k in range(min(3, frames))]  # between t and t + k
     right = np.einsum("tij,tj->ti", precision, target)
     blocks[0] += precision
     eye = np.eye(3)
     for k in range(feet.shape[1]):
-        held = contacts[:, k].astype(float)
-        blocks[0][:, 2, 2] += held / FLOOR**2
-        right[:, 2] -= held / FLOOR**2 * feet[:, k, 2]
+        held, height = contacts[:, k].astype(float), on_floor[:, k] / FLOOR**2
+        blocks[0][:, 2, 2] += height
+        right[:, 2] -= height * feet[:, k, 2]
         if frames > 1:
             near = np.diff(times) < 0.25  # nothing is known across a gap
             tie = (held[1:] * held[:-1] * near / SLIP**2)[:, None]
@@ -113,7 +133,7 @@ def _solve(
         # Second difference on uneven steps: a x[t] + b x[t+1] + c x[t+2].
         c = 2.0 / (after * (before + after))
         a = 2.0 / (before * (before + after))
-        row = np.stack([a, -(a + c), c], -1) / acceleration * (np.maximum(before, after) < 0.25)[:, None]
+        row = np.stack([a, -(a + c), c], -1) / ACCELERATION * (np.maximum(before, after) < 0.25)[:, None]
         for i in range(3):
             for j in range(i, 3):
                 blocks[j - i][i : frames - 2 + i] += (row[:, i] * row[:, j])[:, None, None] * eye
