@@ -22,7 +22,9 @@ from ..backend.core.skeleton import JOINTS, PARENTS, Skeleton
 SHORTEST = 0.01  # metres; Blender deletes bones without length
 EYE_LENGTH = 0.03
 
-_CHILDREN: dict[str, list[str]] = {name: [c for c, p in zip(JOINTS, PARENTS, strict=True) if p == i] for i, name in enumerate(JOINTS)}
+_CHILDREN: dict[str, list[str]] = {
+    name: [c for c, p in zip(JOINTS, PARENTS, strict=True) if p == i] for i, name in enumerate(JOINTS)
+}
 _TAIL_JOINTS = {"pelvis": "spine1", "spine3": "neck", "left_wrist": "left_middle1", "right_wrist": "right_middle1"}
 _TAIL_POINTS = {"head": "head_top", "jaw": "chin", "left_foot": "left_big_toe", "right_foot": "right_big_toe"}
 
@@ -126,7 +128,7 @@ def _edit_mode(armature: bpy.types.Object) -> Iterator[None]:
 
 
 class Rest(NamedTuple):
-    """Rest frames of the bones in the armature's space: rotations (55, 4), and the pelvis bone's head (3,) in metres."""
+    """Rest frames of the bones in the armature's space: rotations (55, 4), pelvis bone's head (3,) in metres."""
 
     rotations: Array
     pelvis: Array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import bpy
@@ -21,7 +22,9 @@ def scene_rate(scene: bpy.types.Scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
-def build(scene: bpy.types.Scene, name: str, take: Take, clip: Path, collection: bpy.types.Collection) -> bpy.types.Object:
+def build(
+    scene: bpy.types.Scene, name: str, take: Take, clip: Path, collection: bpy.types.Collection
+) -> bpy.types.Object:
     """A camera that sees the scene as the clip's camera did; it becomes the scene's camera if there is none."""
     data = bpy.data.cameras.new(name)
     camera = bpy.data.objects.new(name, data)
@@ -52,7 +55,7 @@ def _animate(scene: bpy.types.Scene, camera: bpy.types.Object, take: Take, poses
     owner = compat.curve_owner(bpy.data.actions.new(camera.name), camera)
     keys.write(owner, "location", frames, np.array([pose.translation for pose in poses]))
     turns = [pose.to_quaternion() for pose in poses]
-    for before, after in zip(turns, turns[1:], strict=False):
+    for before, after in pairwise(turns):
         after.make_compatible(before)
     keys.write(owner, "rotation_quaternion", frames, np.array(turns))
 

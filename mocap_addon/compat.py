@@ -5,6 +5,10 @@ from __future__ import annotations
 import bpy
 
 
+# Lets a file property hold a path relative to the .blend ("//..."); up to 4.4 all of them did.
+RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+
+
 def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.Action | bpy.types.ActionChannelbag:
     """What holds the F-curves and groups of `action` for `id_block`, made when missing; the action is assigned.
 

@@ -77,7 +77,12 @@ def lines_of(report: dict[str, Any]) -> list[tuple[bool, str]]:
     ]
     wrong = [line for line in (*packages, *models) if not line[0]]
     fine = (f"Video Mocap {report['version']} on Python {report['python']['version']}, {', '.join(report['devices'])}",)
-    return [(report["ok"], *fine), *wrong, *engines, (report["self_test"]["ok"], f"Self-test: {report['self_test']['what']}")]
+    return [
+        (report["ok"], *fine),
+        *wrong,
+        *engines,
+        (report["self_test"]["ok"], f"Self-test: {report['self_test']['what']}"),
+    ]
 
 
 latest: Checkup | None = None

@@ -23,7 +23,9 @@ def new_capture(scene: bpy.types.Scene) -> Capture:
     if not settings.video or not video.exists():
         raise MocapError("video-missing", f"There is no video at {video}." if settings.video else "No video is chosen.")
     if settings.end and settings.end <= settings.start:
-        raise MocapError("range-outside", f"The end ({settings.end:g} s) is not after the start ({settings.start:g} s).")
+        raise MocapError(
+            "range-outside", f"The end ({settings.end:g} s) is not after the start ({settings.start:g} s)."
+        )
     python = environment.find(prefs.python, files.user_folder())
     folder = files.takes_folder(prefs.folder)
     try:
@@ -79,8 +81,8 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
         except MocapError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        runner.last = capture  # already now, so that scripts can watch it from a thread
         capture.run()
-        runner.last = capture
         for warning in capture.warnings:
             self.report({"WARNING"}, warning)
         if capture.error:

@@ -3,7 +3,7 @@
 import bpy
 
 from ..backend.core.errors import MocapError
-from . import doctor, environment, files
+from . import compat, doctor, environment, files
 
 # What the backend is asked for; AUTO is the fastest device that every engine of it can use.
 DEVICES = {"AUTO": "cpu", "CPU": "cpu"}
@@ -25,6 +25,7 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         description="Where takes are kept. Empty: a folder 'mocap' beside the saved .blend file, "
         "else the extension's own folder",
         subtype="DIR_PATH",
+        options=compat.RELATIVE_PATH,
     )
     device: bpy.props.EnumProperty(
         name="Device",

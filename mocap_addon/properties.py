@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import doctor, takes
+from . import compat, doctor, takes
 
 # Stages whose engine can be chosen -> label.
 ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
@@ -32,7 +32,9 @@ def _engine(stage: str):
 class VideoMocapScene(bpy.types.PropertyGroup):
     """Settings of the next capture, and the takes of the scene."""
 
-    video: bpy.props.StringProperty(name="Video", description="The video to capture from", subtype="FILE_PATH")
+    video: bpy.props.StringProperty(
+        name="Video", description="The video to capture from", subtype="FILE_PATH", options=compat.RELATIVE_PATH
+    )
     start: bpy.props.FloatProperty(
         name="Start", description="Second of the clip to start at", min=0.0, unit="TIME_ABSOLUTE", precision=2
     )

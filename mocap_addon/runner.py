@@ -22,8 +22,8 @@ _steps: Iterator[None] | None = None
 def add(capture: Capture) -> None:
     """Run a capture as soon as those before it have ended."""
     queue.append(capture)
-    if not bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.register(_tick, persistent=True)
+    if not bpy.app.timers.is_registered(tick):
+        bpy.app.timers.register(tick, persistent=True)
 
 
 def running() -> Capture | None:
@@ -44,15 +44,16 @@ def cancel(key: str) -> None:
 def stop() -> None:
     """End everything at once: Blender quits or the extension is disabled."""
     global _steps
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
     if _steps:
         _steps.close()  # its `finally` ends the child
     _steps = None
     queue.clear()
 
 
-def _tick() -> float | None:
+def tick() -> float | None:
+    """One step of the running capture; -> seconds until the next one, None when there is nothing left to do."""
     global _steps, last
     if not queue:
         return None

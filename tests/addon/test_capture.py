@@ -1,0 +1,195 @@
+"""A real capture through the operator: what it leaves in the scene, and in which file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MODULE = "bl_ext.user_default.video_mocap"
+
+START, END = 1.0, 2.0
+
+
+@pytest.fixture(scope="module")
+def captured(extension, demo_clip, tmp_path_factory) -> Path:
+    """A saved .blend with one captured take, in a folder that is hard to spell."""
+    import bpy
+
+    folder = tmp_path_factory.mktemp("shots") / "Übung №1 – naïve"
+    folder.mkdir()
+    clip = folder / "walk ü ж.mp4"
+    shutil.copy(demo_clip, clip)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    blend = folder / "shot é.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 25, 1.0
+    scene.frame_end = 10
+    settings = scene.video_mocap
+    settings.video, settings.start, settings.end, settings.people = str(clip), START, END, "LARGEST"
+    assert bpy.ops.video_mocap.capture() == {"FINISHED"}
+    bpy.ops.wm.save_mainfile()
+    return blend
+
+
+@pytest.fixture
+def scene(bpy, captured):
+    bpy.ops.wm.open_mainfile(filepath=str(captured))
+    return bpy.context.scene
+
+
+@pytest.fixture
+def entry(scene):
+    (entry,) = scene.video_mocap.takes
+    return entry
+
+
+@pytest.fixture
+def take(addon, entry):
+    return addon.capture.read_take(Path(entry.path))
+
+
+def show(bpy, scene, take, i: int):
+    """Show the scene at the time of the take's frame i."""
+    frame = 1.0 + take.times[i] * scene.render.fps / scene.render.fps_base
+    scene.frame_set(int(frame), subframe=float(frame % 1))
+    return bpy.context.evaluated_depsgraph_get()
+
+
+def test_take_is_listed_and_named_after_clip_and_person(entry, captured):
+    assert entry.state == "DONE" and entry.note == ""
+    assert entry.name == entry.armature.name == entry.armature.animation_data.action.name == "walk ü ж · Person 1"
+    assert Path(entry.clip).name == "walk ü ж.mp4"
+    assert Path(entry.path).parent == captured.parent / "mocap"
+    assert entry.armature.name in entry.collection.objects and entry.camera.name in entry.collection.objects
+
+
+def test_rig_reproduces_the_joints_of_the_take(bpy, scene, entry, take):
+    from backend.core.skeleton import JOINTS
+
+    for i in range(0, len(take), 5):
+        posed = entry.armature.evaluated_get(show(bpy, scene, take, i))
+        heads = np.array([posed.matrix_world @ posed.pose.bones[name].head for name in JOINTS])
+        assert np.abs(heads - take["joints"][i]).max() < 1e-4
+
+
+def test_keys_lie_at_the_times_of_the_clip_and_the_frame_rate_is_untouched(scene, entry, take, addon):
+    assert (scene.render.fps, scene.render.fps_base) == (25, 1.0)
+    for curve in addon.compat.curves(entry.armature.animation_data.action):
+        frames = np.array([point.co[0] for point in curve.keyframe_points])
+        assert np.allclose(frames, 1.0 + 25 * take.times, atol=1e-3)
+    assert START - 0.1 < take.times[0] and take.times[-1] < END + 0.1
+    assert scene.frame_end == int(np.ceil(1.0 + 25 * take.times[-1]))
+
+
+def test_quaternions_do_not_jump_sign(entry, addon):
+    rotations = [c for c in addon.compat.curves(entry.armature.animation_data.action) if "quaternion" in c.data_path]
+    values = np.array([[point.co[1] for point in curve.keyframe_points] for curve in rotations])
+    turned = values.reshape(55, 4, -1)
+    assert (np.sum(turned[..., 1:] * turned[..., :-1], axis=1) > 0).all()
+
+
+def test_action_and_armature_say_where_they_come_from(entry, take):
+    for owner in (entry.armature, entry.armature.animation_data.action):
+        assert owner["video_mocap_take"] == entry.path
+        assert json.loads(owner["video_mocap_provenance"]) == take.provenance
+
+
+def test_camera_sees_the_person_where_the_clip_does(bpy, scene, entry, take):
+    from bpy_extras.object_utils import world_to_camera_view
+    from mathutils import Vector
+
+    width, height = take["image_size"]
+    for i in (0, len(take) - 1):
+        show(bpy, scene, take, i)
+        for joint in take["joints"][i][[0, 7, 15, 20]]:
+            x, y, z = take["R"][i] @ joint + take["t"][i]
+            pixel = take["center"] + take["focal"] * np.array([x, y]) / z
+            u, v, _ = world_to_camera_view(scene, entry.camera, Vector(joint))
+            # The clip fills the frame's width; up and down it is centred in the frame.
+            render_height = width * scene.render.resolution_y / scene.render.resolution_x
+            seen = [u * width, (1 - v) * render_height - (render_height - height) / 2]
+            assert np.allclose(seen, pixel, atol=0.5)
+    assert scene.camera == entry.camera
+
+
+def test_clip_behind_the_camera_runs_by_time(bpy, scene, entry, take):
+    (background,) = entry.camera.data.background_images
+    assert Path(bpy.path.abspath(background.image.filepath)).name == "walk ü ж.mp4"
+    assert background.image.source == "MOVIE"
+    for frame in (1, 2, 26, 61, 101):
+        scene.frame_set(frame)
+        user = entry.camera.evaluated_get(bpy.context.evaluated_depsgraph_get()).data.background_images[0].image_user
+        wanted = 1.0 + (frame - 1) / 25 * float(take["fps"])
+        assert abs(frame - user.frame_start + 1 + user.frame_offset - wanted) <= 0.51
+
+
+def test_matching_the_scene_to_the_clip_keeps_everything_in_time(bpy, scene, entry, take, addon):
+    assert bpy.ops.video_mocap.match_scene() == {"FINISHED"}
+    rate = scene.render.fps / scene.render.fps_base
+    assert rate == pytest.approx(float(take["fps"]), rel=1e-5)
+    assert [scene.render.resolution_x, scene.render.resolution_y] == list(take["image_size"])
+    curve = addon.compat.curves(entry.armature.animation_data.action)[0]
+    assert np.allclose([point.co[0] for point in curve.keyframe_points], 1.0 + rate * take.times, atol=1e-2)
+    for i in (0, len(take) - 1):
+        posed = entry.armature.evaluated_get(show(bpy, scene, take, i))
+        assert np.abs(np.array(posed.matrix_world @ posed.pose.bones["head"].head) - take["joints"][i][15]).max() < 1e-3
+
+
+def test_renaming_a_take_renames_what_belongs_to_it(entry):
+    entry.name = "Hero"
+    assert entry.armature.name == entry.armature.data.name == entry.armature.animation_data.action.name == "Hero"
+
+
+def test_choosing_a_take_selects_its_armature(bpy, scene, entry):
+    bpy.ops.object.select_all(action="DESELECT")
+    scene.video_mocap.active_take = 0
+    assert bpy.context.view_layer.objects.active == entry.armature and entry.armature.select_get()
+
+
+def test_deleting_a_take_leaves_only_its_file(bpy, scene, entry):
+    path = Path(entry.path)
+    assert bpy.ops.video_mocap.take_delete() == {"FINISHED"}
+    for blocks in ("objects", "armatures", "actions", "cameras", "collections", "images"):
+        assert len(getattr(bpy.data, blocks)) == 0, blocks
+    assert len(scene.video_mocap.takes) == 0 and path.exists()
+
+
+def test_a_take_file_can_be_loaded_into_an_unsaved_file(bpy, captured):
+    (path,) = (captured.parent / "mocap").glob("*.npz")
+    assert bpy.ops.video_mocap.take_load(filepath=str(path)) == {"FINISHED"}
+    (entry,) = bpy.context.scene.video_mocap.takes
+    assert entry.state == "DONE" and len(entry.armature.pose.bones) == 55
+
+
+def test_a_file_that_is_no_take_is_refused(bpy, tmp_path):
+    path = tmp_path / "song.npz"
+    path.write_bytes(b"not a take")
+    with pytest.raises(RuntimeError, match="take-unreadable"):
+        bpy.ops.video_mocap.take_load(filepath=str(path))
+    assert not bpy.data.objects
+
+
+def test_names_of_takes_are_never_used_twice(addon, tmp_path):
+    video = Path("walk.mp4")
+    names = []
+    for _ in range(3):
+        path = addon.files.new_output(tmp_path, video, {tmp_path / "walk-2.npz"})
+        names.append(path.name)
+        path.touch()
+    (tmp_path / "walk-5.json").touch()  # the index of a capture of several people
+    assert names == ["walk.npz", "walk-3.npz", "walk-4.npz"]
+    assert addon.files.new_output(tmp_path, video, set()).name == "walk-2.npz"
+    (tmp_path / "walk-2.npz").touch()
+    assert addon.files.new_output(tmp_path, video, set()).name == "walk-6.npz"
+
+
+def test_takes_of_an_unsaved_file_go_to_the_users_folder(bpy, addon):
+    assert not bpy.data.filepath
+    assert addon.files.takes_folder("") == addon.files.user_folder() / "takes"
+    assert MODULE in sys.modules
