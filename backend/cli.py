@@ -123,7 +123,7 @@ class Report:
         if self._live:
             share = done / total if total else 0.0
             bar = ("#" * round(share * self.WIDTH)).ljust(self.WIDTH, ".")
-            self._stream.write(f"\r\x1b[K{name:8}[{bar}] {done}/{total or '?'}  {self._left(done, total, now)}")
+            self._stream.write(f"\r{name:8}[{bar}] {done}/{total or '?'}  {self._left(done, total, now)}".ljust(80))
             self._stream.flush()
         elif now - self._told > 10:
             self._told = now
@@ -137,7 +137,7 @@ class Report:
 
     def _line(self, text: str) -> None:
         if text:
-            self._stream.write(("\r\x1b[K" if self._live else "") + text + "\n")
+            self._stream.write(("\r" + text.ljust(79) if self._live else text) + "\n")
             self._stream.flush()
 
 

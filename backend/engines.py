@@ -135,8 +135,9 @@ def capabilities() -> dict[str, Any]:
 
 
 def threads() -> int:
-    """How many threads the models may keep busy: the machine's cores, up to the point where more do not help."""
-    return max(1, min(os.cpu_count() or 1, 4))
+    """How many threads the models may keep busy: the cores we may use, up to the point where more do not help."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, 4))
 
 
 @cache

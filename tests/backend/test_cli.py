@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from clips import ROOT, backend, person_pictures, write_video
 
+from backend.cli import Report
 from backend.core import skeleton
 from backend.core.rotations import from_axis_angle, to_matrix
 from backend.core.skeleton import Skeleton, forward_kinematics, neutral
@@ -82,6 +84,22 @@ def test_progress_goes_to_stderr_and_the_result_to_stdout(one):
     for stage in ("track", "solve", "write"):
         assert f"\n{stage}: " in result.stderr
     assert "\r" not in result.stderr  # no bar where there is no terminal
+
+
+def test_a_terminal_gets_a_bar_that_ends_with_the_stage():
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    report = Report(terminal := Terminal())
+    for done in (0, 5, 10):
+        report({"type": "stage", "name": "track", "done": done, "total": 10})
+    report({"type": "warning", "code": "video-corrupt", "what": "A gap."})
+    report.close()
+    shown = terminal.getvalue()
+    assert "[" + "." * 30 + "] 0/10" in shown and "[" + "#" * 15 + "." * 15 + "] 5/10" in shown
+    lines = [line.split("\r")[-1].strip() for line in shown.split("\n")]
+    assert lines[0] == "warning: A gap. [video-corrupt]" and lines[1].startswith("track: ")
 
 
 def test_several_people_make_a_take_each_and_an_index(tmp_path, demo_clip):
