@@ -54,7 +54,7 @@ def build() -> Path:
         for file in sorted(_files()):
             entry = zipfile.ZipInfo(file.relative_to(ROOT).as_posix(), FILE_TIME)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED, 9)
+            archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
     _blender_tool("validate", str(path))
     return path
 
