@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import signal
@@ -22,6 +23,9 @@ from .serve import as_failure, serve
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. -> the exit status, of `errors.CODES` when something went wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a console may lack the letters of a file's name
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))

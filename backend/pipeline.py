@@ -33,7 +33,7 @@ from .live import LiveView
 from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
-from .stages import OBSERVATION, BodySolver, Motion
+from .stages import OBSERVATION, BodySolver, Motion, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
@@ -108,7 +108,7 @@ def track(run: Run) -> None:
         live.add(time, sightings)
         progress.stage("track", done, max(total, done))
     if not store.complete:
-        tracker = run.chain.make("track", job)
+        tracker: Tracker = run.chain.make("track", job)
         tracker.resume(store.last())
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
             with closing(tracker.track(reader)) as tracked:

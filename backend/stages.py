@@ -6,7 +6,7 @@ camera space is x right, y down, z forward, metres; rotations are quaternions (w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -71,9 +71,12 @@ class Detector(Protocol):
 
 
 class Tracker(Protocol):
-    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout."""
+    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout.
 
-    def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Sighting]]]: ...
+    Closing the generator of `track` stops its threads at once.
+    """
+
+    def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]: ...
 
     def resume(self, last: dict[int, np.void]) -> None: ...
 

@@ -18,7 +18,7 @@ from backend.job import Job
 from backend.stages import Frame
 from backend.store import FRAME, RecordFile
 
-FRAMES = 40
+FRAMES = 30
 
 
 @pytest.fixture
