@@ -34,20 +34,29 @@ class Crop(NamedTuple):
 
 def cut(rgb: NDArray[np.uint8], roi: Roi, size: int, mirrored: bool = False) -> Crop:
     """Cut `roi` out of a picture, upright, `size` pixels a side; black outside the picture."""
-    # Twice the size first where the crop shrinks the picture a lot: bilinear sampling alone would skip pixels.
-    factor = 2 if roi.side > 1.7 * size else 1
-    k = roi.side / (size * factor)
+    k = roi.side / size
     c, s = np.cos(roi.angle) * k, np.sin(roi.angle) * k
     turn = np.array([[-c if mirrored else c, -s], [-s if mirrored else s, c]])
-    middle = np.full(2, (size * factor - 1) / 2)
-    affine = np.hstack([turn, (np.array([roi.x, roi.y]) - turn @ middle)[:, None]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    picture = cv2.warpAffine(rgb, affine, (size * factor, size * factor), flags=flags)
-    if factor > 1:
-        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
-    # A pixel of the small picture is centred between those it was averaged from.
-    shrink = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
-    return Crop(picture.astype(np.float32) * np.float32(1 / 255), affine @ shrink, roi, mirrored)
+    affine = np.hstack([turn, (np.array([roi.x, roi.y]) - turn @ np.full(2, (size - 1) / 2))[:, None]])
+    source, origin, factor = _reduced(rgb, roi, max(1, round(0.75 * k)))
+    sampling = affine / factor
+    sampling[:, 2] -= (origin + (factor - 1) / 2) / factor
+    picture = cv2.warpAffine(source, sampling, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return Crop(picture.astype(np.float32) * np.float32(1 / 255), affine, roi, mirrored)
+
+
+def _reduced(rgb: NDArray[np.uint8], roi: Roi, factor: int) -> tuple[NDArray[np.uint8], Array, int]:
+    """The part of a picture around `roi`, its pixels averaged `factor` by `factor`: bilinear sampling of a crop much
+    smaller than the region would skip pixels. -> picture, its top left corner (2,) in the whole one, factor."""
+    height, width = rgb.shape[:2]
+    reach = roi.side * np.sqrt(0.5)
+    left, right = np.clip([roi.x - reach, roi.x + reach], 0, width).astype(int)
+    top, bottom = np.clip([roi.y - reach, roi.y + reach], 0, height).astype(int)
+    w, h = (right - left) // factor, (bottom - top) // factor
+    if factor == 1 or w == 0 or h == 0:
+        return rgb, np.zeros(2), 1
+    part = rgb[top : top + h * factor, left : left + w * factor]
+    return cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA), np.array([left, top]), factor
 
 
 def wrap(angle: float) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.rotations import Array
+from ..landmarks.crop import cut
 from ..landmarks.litert import Model, sigmoid
 from ..landmarks.pose import body_roi
-from ..stages import Detection
+from ..stages import Detection, Roi
 
 SIZE = 224
 TILE_OVERLAP = 0.25
@@ -33,8 +33,8 @@ def _anchors() -> NDArray[np.float64]:
 class PoseDetector:
     """pose_detection.tflite
 
-    The model looks at 224 x 224 pixels, so a person must fill about a quarter of them to be found: `tiles` cut the
-    picture's long side into so many overlapping squares, each looked at on its own (1: the whole picture).
+    The model looks at 224 x 224 pixels, so a person must fill about a quarter of them to be found: `tiles` cut a
+    picture into overlapping squares, each looked at on its own.
     """
 
     def __init__(self, threshold: float = 0.4) -> None:
@@ -43,47 +43,39 @@ class PoseDetector:
         self._threshold = threshold
 
     def detect(
-        self, rgb: NDArray[np.uint8], tiles: tuple[int, ...] = (1, 2), each: Callable[..., Iterable[Any]] = map
+        self, rgb: NDArray[np.uint8], windows: list[Roi] | None = None, each: Callable[..., Iterable[Any]] = map
     ) -> list[Detection]:
-        """Every person in the picture, most certain first. each: `map`, or a thread pool's."""
-        views = [window for n in tiles for window in windows(rgb.shape[1], rgb.shape[0], n)]
-        found = list(each(lambda window: self._look(rgb, window), views))
+        """Every person in the picture, or in `windows` of it, most certain first. each: `map`, or a thread pool's."""
+        if windows is None:
+            windows = tiles(rgb, 1) + tiles(rgb, 2)
+        found = each(lambda window: self._look(rgb, window), windows)
         return _merge(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
-    def _look(self, rgb: NDArray[np.uint8], window: tuple[int, int, int, int]) -> tuple[Array, Array, Array]:
+    def _look(self, rgb: NDArray[np.uint8], window: Roi) -> tuple[Array, Array, Array]:
         """One pass over a window -> boxes (N, 4), four points each (N, 4, 2), scores (N,); pixels of the picture."""
-        left, top, width, height = window
-        k = SIZE / max(width, height)
-        w, h = max(1, round(width * k)), max(1, round(height * k))
-        x, y = (SIZE - w) // 2, (SIZE - h) // 2
-        picture = np.full((SIZE, SIZE, 3), -1, np.float32)
-        cutout = rgb[top : top + height, left : left + width]
-        small = cv2.resize(cutout, (w, h), interpolation=cv2.INTER_AREA if k < 1 else cv2.INTER_LINEAR)
-        picture[y : y + h, x : x + w] = small * np.float32(1 / 127.5) - 1
-        values, logits = self._model(picture)
+        crop = cut(rgb, window, SIZE)
+        values, logits = self._model(crop.picture * 2 - 1)
         scores = sigmoid(logits[0, :, 0])
         sure = scores >= self._threshold
         values, anchors = values[0][sure].astype(float), self._anchors[sure]
-        shift = np.array([left, top]) - np.array([x, y]) / k
-        centers, half = values[:, :2] + anchors, values[:, 2:4] / 2
-        points = (values[:, 4:].reshape(-1, 4, 2) + anchors[:, None]) / k + shift
-        boxes = np.concatenate([(centers - half) / k + shift, (centers + half) / k + shift], axis=1)
-        return boxes, points, scores[sure].astype(float)
+        points = crop.to_picture((values[:, 4:].reshape(-1, 4, 2) + anchors[:, None]).reshape(-1, 2)).reshape(-1, 4, 2)
+        centers = crop.to_picture(values[:, :2] + anchors)
+        half = values[:, 2:4] * (window.side / SIZE / 2)
+        return np.concatenate([centers - half, centers + half], axis=1), points, scores[sure].astype(float)
 
 
-def windows(width: int, height: int, tiles: int) -> list[tuple[int, int, int, int]]:
-    """left, top, width, height of the overlapping squares that cover a picture, `tiles` of them along its long side."""
-    if tiles == 1:
-        return [(0, 0, width, height)]
-    side = max(1, int(max(width, height) / (tiles - (tiles - 1) * TILE_OVERLAP)))
+def tiles(rgb: NDArray[np.uint8], count: int) -> list[Roi]:
+    """The overlapping squares that cover a picture, `count` of them along its long side."""
+    height, width = rgb.shape[:2]
+    side = max(height, width) / (count - (count - 1) * TILE_OVERLAP)
 
-    def starts(length: int) -> list[int]:
+    def middles(length: int) -> list[float]:
         if length <= side:
-            return [0]
+            return [length / 2]
         steps = int(np.ceil((length - side) / (side * (1 - TILE_OVERLAP)) - 0.01)) + 1
-        return [round(v) for v in np.linspace(0, length - side, steps)]
+        return [float(v) for v in np.linspace(side / 2, length - side / 2, steps)]
 
-    return [(x, y, min(side, width), min(side, height)) for y in starts(height) for x in starts(width)]
+    return [Roi(x, y, side, 0.0) for y in middles(height) for x in middles(width)]
 
 
 def _merge(boxes: Array, points: Array, scores: Array) -> list[Detection]:
