@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bpy
 
-
 # Lets a file property hold a path relative to the .blend ("//..."); up to 4.4 all of them did.
 RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 

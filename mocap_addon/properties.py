@@ -35,18 +35,15 @@ class VideoMocapScene(bpy.types.PropertyGroup):
     video: bpy.props.StringProperty(
         name="Video", description="The video to capture from", subtype="FILE_PATH", options=compat.RELATIVE_PATH
     )
-    start: bpy.props.FloatProperty(
-        name="Start", description="Second of the clip to start at", min=0.0, unit="TIME_ABSOLUTE", precision=2
-    )
+    start: bpy.props.FloatProperty(name="Start", description="Second of the clip to start at", min=0.0, precision=2)
     end: bpy.props.FloatProperty(
-        name="End", description="Second of the clip to stop at; 0 is the end of the clip", min=0.0,
-        unit="TIME_ABSOLUTE", precision=2,
-    )  # fmt: skip
+        name="End", description="Second of the clip to stop at; 0 is the end of the clip", min=0.0, precision=2
+    )
     people: bpy.props.EnumProperty(
         name="People",
         description="Who is captured; everyone gets an armature",
         items=(
-            ("ALL", "All", "Everyone in the video"),
+            ("ALL", "Everyone", "Everyone in the video"),
             ("LARGEST", "Largest", "The person who is largest in the picture"),
             ("NUMBER", "Number", "The largest people, as many as asked for"),
         ),

@@ -44,11 +44,13 @@ class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
         column = layout.column()
         column.prop(settings, "video", text="")
         column = layout.column(align=True)
-        column.prop(settings, "start")
-        column.prop(settings, "end", text="End" if settings.end else "End (whole clip)")
-        layout.row().prop(settings, "people", expand=True)
+        column.prop(settings, "start", text="Start (s)")
+        column.prop(settings, "end", text="End (s)" if settings.end else "End (whole clip)")
+        people = layout.column(align=True)
+        people.use_property_split = False
+        people.row(align=True).prop(settings, "people", expand=True)
         if settings.people == "NUMBER":
-            layout.prop(settings, "people_count")
+            people.prop(settings, "people_count", text="How many people")
 
         button = layout.column()
         button.scale_y = 1.6
@@ -69,7 +71,9 @@ class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
             row.operator("video_mocap.cancel", text="", icon="X", emboss=False).key = capture.key
             return
         left = capture.time_left()
-        row.label(text="" if left is None else f"{clock(left)} left")
+        time = row.row()
+        time.alignment = "RIGHT"
+        time.label(text="" if left is None else f"{clock(left)} left")
         share = capture.done / capture.total if capture.total else 0.0
         count = f" {capture.done} / {capture.total}" if capture.total else " ..."
         box.progress(factor=share, text=capture.stage_text() + count)

@@ -1,0 +1,298 @@
+"""Drive the extension in a real Blender window, take pictures and check what no test without a window can.
+
+    VIDEO_MOCAP_PYTHON=... BLENDER_USER_RESOURCES=EMPTY_FOLDER \
+        blender --python tests/window/drive.py -- EXTENSION.zip VIDEO OUT_FOLDER
+
+Needs an X display (Xvfb will do), ImageMagick's `import` and `xdotool`. Exit status 0 when everything held. A slower
+check (two minutes), not part of the default tests.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+
+MODULE = "bl_ext.user_default.video_mocap"
+ZIP, VIDEO, OUT = (Path(argument).absolute() for argument in sys.argv[sys.argv.index("--") + 1 :][:3])
+BUTTON_Y = 150  # pixels from the top of the sidebar to the middle of the big button
+STARTED = time.monotonic()
+
+
+def log(*words: object) -> None:
+    print(f"[{time.monotonic() - STARTED:6.2f}]", *words, flush=True)
+
+
+def shot(name: str) -> None:
+    """A picture of the whole screen; Blender's own screenshot is black under a software renderer."""
+    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")], check=True)
+
+
+def view() -> tuple[bpy.types.Window, bpy.types.Area, bpy.types.Region, bpy.types.Region]:
+    window = bpy.context.window_manager.windows[0]
+    area = max((a for a in window.screen.areas if a.type == "VIEW_3D"), key=lambda a: a.width * a.height)
+    regions = {region.type: region for region in area.regions}
+    return window, area, regions["WINDOW"], regions["UI"]
+
+
+def call(operator: Callable[..., set[str]], *arguments: object, **options: object) -> set[str]:
+    """Call an operator as if from the 3D view."""
+    window, area, region, _ = view()
+    with bpy.context.temp_override(window=window, area=area, region=region):
+        return operator(*arguments, **options)
+
+
+def addon(name: str):
+    return sys.modules[f"{MODULE}.mocap_addon.{name}"]
+
+
+def settings():
+    return bpy.context.scene.video_mocap
+
+
+def until(reached: Callable[[], bool], seconds: float = 120.0) -> Iterator[float]:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, "it takes too long"
+        yield 0.05
+
+
+def alive(pid: int) -> bool:
+    """Whether a process still does something; one that waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def contents() -> dict[str, int]:
+    """How many of each kind of block a capture makes."""
+    return {
+        kind: len(getattr(bpy.data, kind))
+        for kind in ("objects", "armatures", "actions", "cameras", "collections", "images")
+    } | {"takes": len(settings().takes)}
+
+
+def time_ticks(runner) -> list[float]:
+    """Seconds that each of the runner's steps takes from now on."""
+    seconds: list[float] = []
+    plain = runner.tick
+
+    def timed() -> float | None:
+        began = time.perf_counter()
+        again = plain()
+        seconds.append(time.perf_counter() - began)
+        return again
+
+    runner.tick = timed
+    return seconds
+
+
+def click_button() -> Iterator[float]:
+    """Find the big button below the settings and click it with the real mouse."""
+    window, _, _, ui = view()
+    x = ui.x + ui.width // 2 - 10
+    y = window.height - (ui.y + ui.height) + BUTTON_Y
+    log("click at", x, y)
+    subprocess.run(["xdotool", "mousemove", str(x), str(y)], check=True)
+    yield 0.6
+    subprocess.run(["xdotool", "click", "1"], check=True)
+    yield 0.6
+
+
+def set_up() -> Iterator[float]:
+    call(bpy.ops.extensions.package_install_files, filepath=str(ZIP), repo="user_default", enable_on_install=True)
+    for cube in list(bpy.data.objects):
+        bpy.data.objects.remove(cube)
+    _, area, _, ui = view()
+    area.spaces[0].show_region_ui = True
+    yield 0.5
+    ui.active_panel_category = "Mocap"
+    yield 0.7
+    shot("1-start")
+    settings().video, settings().start, settings().end = str(VIDEO), 0.5, 4.0
+    settings().people = "LARGEST"
+    call(bpy.ops.ed.undo_push, message="Settings")
+    yield 0.5
+    shot("2-ready")
+
+
+def capture_and_undo() -> Iterator[float]:
+    before = contents()
+    runner = addon("runner")
+    ticks = time_ticks(runner)
+    pressed = time.monotonic()
+    assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
+    yield from until(lambda: bool(settings().takes))
+    log(f"first pose on the rig {time.monotonic() - pressed:.1f} s after pressing the button")
+    call(bpy.ops.view3d.view_all)
+    yield 2.0
+    shot("3-running")
+    yield from until(lambda: not runner.queue)
+    assert runner.last.error is None, runner.last.error
+    ticks.sort()
+    log(f"{len(ticks)} ticks, median {1e3 * ticks[len(ticks) // 2]:.1f} ms, longest {1e3 * ticks[-1]:.0f} ms")
+    log("done:", [(entry.name, entry.state) for entry in settings().takes])
+    after = contents()
+    assert after["takes"] > before["takes"] and after["actions"] > before["actions"], after
+    bpy.context.scene.frame_set(60)
+    yield 0.7
+    shot("4-done")
+    call(bpy.ops.ed.undo)
+    yield 0.5
+    log("undo leaves", contents())
+    assert contents() == before, (before, contents())
+    shot("5-undone")
+    call(bpy.ops.ed.redo)
+    yield 0.5
+    assert contents() == after, (after, contents())
+    bpy.context.scene.frame_set(61)
+    yield 0.5
+    shot("6-redone")
+
+
+def background_in_step() -> Iterator[float]:
+    """Pictures through the camera, at a scene frame rate that is not the clip's."""
+    _, area, _, _ = view()
+    area.spaces[0].region_3d.view_perspective = "CAMERA"
+    for frame in (30, 60, 90):
+        bpy.context.scene.frame_set(frame)
+        yield 1.0
+        shot(f"7-camera-{frame}")
+    assert call(bpy.ops.video_mocap.match_scene) == {"FINISHED"}
+    bpy.context.scene.frame_set(75)
+    yield 1.0
+    shot("8-camera-matched")
+    area.spaces[0].region_3d.view_perspective = "PERSP"
+
+
+def undo_while_running() -> Iterator[float]:
+    runner = addon("runner")
+    count = len(settings().takes)
+    call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
+    yield from until(lambda: len(settings().takes) > count)
+    call(bpy.ops.mesh.primitive_cube_add, True)  # a user's own step, with the half-made rig in it
+    yield 0.5
+    for _ in range(3):
+        call(bpy.ops.ed.undo)
+        yield 0.3
+    call(bpy.ops.ed.redo)
+    yield from until(lambda: not runner.queue)
+    assert runner.last.error is None, runner.last.error
+    assert any(entry.state == "DONE" for entry in settings().takes)
+    log("undo while running:", contents())
+
+
+def cancel() -> Iterator[float]:
+    runner = addon("runner")
+    count = len(settings().takes)
+    yield from click_button()
+    assert runner.queue, "the click did not meet the button"
+    yield from until(lambda: len(settings().takes) > count)
+    capture = runner.queue[0]
+    pressed = time.monotonic()
+    call(bpy.ops.video_mocap.cancel, key=capture.key)
+    yield from until(lambda: not runner.queue)
+    log(f"cancelled in {time.monotonic() - pressed:.2f} s, backend alive: {alive(capture.pid)}")
+    assert not alive(capture.pid) and time.monotonic() - pressed < 5.0
+    assert settings().takes[-1].state == "PARTIAL"
+    yield 0.5
+    shot("9-cancelled")
+
+
+def queue_of_two() -> Iterator[float]:
+    runner = addon("runner")
+    settings().end = 1.5
+    for _ in range(2):
+        call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
+    yield 1.5
+    assert [capture.state for capture in runner.queue] == ["RUNNING", "QUEUED"]
+    shot("10-queue")
+    pids = []
+    while runner.queue:
+        pids.append(runner.queue[0].pid)
+        yield 0.1
+    assert len(set(pids) - {None}) == 2
+    assert [entry.state for entry in settings().takes][-2:] == ["DONE", "DONE"]
+
+
+def killed_backend() -> Iterator[float]:
+    runner = addon("runner")
+    settings().end = 4.0
+    call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
+    count = len(settings().takes)
+    yield from until(lambda: len(settings().takes) > count)
+    os.kill(runner.queue[0].pid, 9)
+    yield from until(lambda: not runner.queue)
+    assert runner.last.error.code == "backend-died" and settings().takes[-1].state == "PARTIAL"
+    yield 0.5
+    shot("11-killed")
+
+
+def other_file() -> Iterator[float]:
+    runner = addon("runner")
+    call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
+    count = len(settings().takes)
+    yield from until(lambda: len(settings().takes) > count)
+    bpy.ops.wm.read_homefile()
+    yield 0.5
+    yield from until(lambda: not runner.queue)
+    assert not settings().takes and "its file was closed" in runner.last.warnings[-1]
+    _, area, _, ui = view()
+    area.spaces[0].show_region_ui = True
+    yield 0.5
+    ui.active_panel_category = "Mocap"
+    yield 0.7
+    shot("12-other-file")
+
+
+def leave_running() -> Iterator[float]:
+    """Blender quits in the middle of a capture; the caller of this script can look for a backend left behind."""
+    settings().video = str(VIDEO)
+    call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
+    yield 2.0
+    log("quitting with backend", addon("runner").queue[0].pid)
+
+
+def everything() -> Iterator[float]:
+    for part in (
+        set_up,
+        capture_and_undo,
+        background_in_step,
+        undo_while_running,
+        cancel,
+        queue_of_two,
+        killed_backend,
+        other_file,
+        leave_running,
+    ):
+        log("==", part.__name__)
+        yield from part()
+
+
+STEPS = everything()
+
+
+def tick() -> float | None:
+    try:
+        return next(STEPS)
+    except StopIteration:
+        log("all held")
+        bpy.ops.wm.quit_blender()
+    except BaseException:  # an exception in a timer would leave Blender running
+        traceback.print_exc()
+        shot("failed")
+        sys.stdout.flush()
+        os._exit(1)
+    return None
+
+
+bpy.context.preferences.view.show_splash = False
+OUT.mkdir(parents=True, exist_ok=True)
+bpy.app.timers.register(tick, first_interval=0.5, persistent=True)
