@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -22,17 +23,13 @@ Picture = NDArray[np.uint8]
 
 
 @cache
-def person_pictures(clip: Path, count: int, first: int = 0, step: int = 3) -> tuple[Picture, ...]:
-    """Pictures (300, 300, 3) of the man who stands on a roof in the demo clip, `step` frames apart."""
+def person_pictures(clip: Path, count: int) -> tuple[Picture, ...]:
+    """The first pictures (300, 300, 3) of the man who stands on a roof in the demo clip."""
     pictures = []
     with av.open(str(clip)) as container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if index >= first and (index - first) % step == 0:
-                rgb = frame.to_ndarray(format="rgb24")[0:600, 330:930]
-                pictures.append(cv2.resize(rgb, (300, 300), interpolation=cv2.INTER_AREA))
-                if len(pictures) == count:
-                    break
-    assert len(pictures) == count
+        for frame in islice(container.decode(video=0), count):
+            rgb = frame.to_ndarray(format="rgb24")[0:600, 330:930]
+            pictures.append(cv2.resize(rgb, (300, 300), interpolation=cv2.INTER_AREA))
     return tuple(pictures)
 
 

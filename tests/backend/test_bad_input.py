@@ -98,7 +98,7 @@ def test_truncated_with_its_index(tmp_path, folder, demo_clip):
 
 
 def test_damage_in_the_middle_keeps_the_rest_and_names_the_gap(tmp_path, folder, demo_clip):
-    whole = write_video(tmp_path / "whole.mp4", person_pictures(demo_clip, 40, step=2))
+    whole = write_video(tmp_path / "whole.mp4", person_pictures(demo_clip, 40))
     data = bytearray(whole.read_bytes())
     start = data.index(b"mdat") + 4
     size = struct.unpack(">I", data[start - 8 : start - 4])[0]
@@ -118,7 +118,7 @@ def test_nobody_there(tmp_path, folder):
 
 def test_a_person_for_ten_frames_only(tmp_path, folder, demo_clip):
     empty = list(shapes(10, 300, 300))
-    clip = write_video(tmp_path / "glimpse.mp4", [*empty, *person_pictures(demo_clip, 10, step=1), *empty], fps=30)
+    clip = write_video(tmp_path / "glimpse.mp4", [*empty, *person_pictures(demo_clip, 10), *empty], fps=30)
     take, _ = captured(clip, folder / "take.npz")
     assert 5 <= len(take) <= 14
     assert np.isfinite(take["poses"]).all() and np.isfinite(take["trans"]).all()
@@ -126,7 +126,7 @@ def test_a_person_for_ten_frames_only(tmp_path, folder, demo_clip):
 
 def test_a_shorter_glimpse_is_kept_with_a_warning(tmp_path, folder, demo_clip):
     empty = list(shapes(10, 300, 300))
-    clip = write_video(tmp_path / "glimpse.mp4", [*empty, *person_pictures(demo_clip, 6, step=1), *empty], fps=30)
+    clip = write_video(tmp_path / "glimpse.mp4", [*empty, *person_pictures(demo_clip, 6), *empty], fps=30)
     take, told = captured(clip, folder / "take.npz")
     assert len(take) < 9
     assert "[short-take]" in told

@@ -23,7 +23,7 @@ FRAMES = 30
 
 @pytest.fixture
 def video(tmp_path, demo_clip) -> Path:
-    return write_video(tmp_path / "clip.mp4", person_pictures(demo_clip, FRAMES, step=2))
+    return write_video(tmp_path / "clip.mp4", person_pictures(demo_clip, FRAMES))
 
 
 def capture_until(video: Path, output: Path, stage: str, done: int) -> None:
