@@ -46,17 +46,20 @@ class VideoMocapScene(bpy.types.PropertyGroup):
             ("ALL", "Everyone", "Everyone in the video"),
             ("LARGEST", "Largest", "The person who is largest in the picture"),
             ("NUMBER", "Number", "The largest people, as many as asked for"),
+            ("PERSON", "Person", "One person by number; people are counted as they come into the picture"),
         ),
     )
     people_count: bpy.props.IntProperty(name="Count", description="How many people", default=2, min=1, max=99)
+    person: bpy.props.IntProperty(name="Person", description="Number of the person", default=1, min=1)
     engine_track: _engine("track")
     engine_body: _engine("body")
     takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
     active_take: bpy.props.IntProperty(name="Take", description="The chosen take", update=_selected)
 
     def people_choice(self) -> str:
-        """As the backend has it: all, largest or a number."""
-        return str(self.people_count) if self.people == "NUMBER" else self.people.lower()
+        """As the backend has it: all, largest, a number, or id with a person's number."""
+        named = {"NUMBER": str(self.people_count), "PERSON": f"id{self.person}"}
+        return named.get(self.people, self.people.lower())
 
     def engines(self) -> dict[str, str]:
         """Stage -> engine, of those stages that do not use the default."""

@@ -21,8 +21,6 @@ class VIDEO_MOCAP_UL_takes(bpy.types.UIList):
         lost = not takes.present(entry)
         row.active = not lost
         row.prop(entry, "name", text="", emboss=False, icon="GHOST_DISABLED" if lost else takes.ICONS[entry.state])
-        if entry.state == "PARTIAL":
-            row.label(text="partial")
 
 
 class _Panel:
@@ -51,6 +49,8 @@ class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
         people.row(align=True).prop(settings, "people", expand=True)
         if settings.people == "NUMBER":
             people.prop(settings, "people_count", text="How many people")
+        elif settings.people == "PERSON":
+            people.prop(settings, "person")
 
         button = layout.column()
         button.scale_y = 1.6
@@ -85,11 +85,13 @@ class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
         if capture.error and capture.error.code == "cancelled":
             lines.append(("Cancelled. Capture again to continue.", "INFO"))
         elif capture.error:
-            lines += [(capture.error.what, "ERROR"), (f"{capture.error.fix} [{capture.error.code}]", "NONE")]
+            lines += [(capture.error.what, "ERROR"), (f"{capture.error.fix} [{capture.error.code}]", "BLANK1")]
         if lines:
             box = self.layout.box().column(align=True)
             for text, icon in lines:
                 wrapped(box, text, icon)
+        if capture.error and capture.log and capture.error.exit_status in (1, 5):
+            box.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(capture.log)
 
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: str) -> None:
@@ -125,7 +127,7 @@ class VIDEO_MOCAP_PT_takes(_Panel, bpy.types.Panel):
         column.operator("video_mocap.take_select", text="", icon="RESTRICT_SELECT_OFF")
         if 0 <= settings.active_take < len(settings.takes):
             entry = settings.takes[settings.active_take]
-            if entry.note:
+            if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
                 wrapped(layout.column(align=True), entry.note, "INFO")
         layout.operator("video_mocap.match_scene", icon="CAMERA_DATA")
 

@@ -71,9 +71,7 @@ def bench_capture(video: Path, seconds: float | None) -> None:
         print(
             f"  {name:28}{cost.wall:7.1f} s  {frames / cost.wall:6.1f} fps  {cost.cpu:7.1f} s CPU {cost.memory:6.0f} MB"
         )
-    print(
-        f"  whole / bare: {whole.wall / bare.wall:.2f} in time (promise: 1.5), {whole.cpu / bare.cpu:.2f} in CPU"
-    )
+    print(f"  whole / bare: {whole.wall / bare.wall:.2f} in time (promise: 1.5), {whole.cpu / bare.cpu:.2f} in CPU")
 
 
 def measured(command: list[str]) -> Cost:

@@ -17,8 +17,8 @@ import bpy
 MODULE = "bl_ext.user_default.video_mocap"
 
 
-def main(archive: Path, clip: Path) -> int:
-    """Capture the largest person of the clip into CLIP's folder; -> exit status."""
+def main(archive: Path, clip: Path, person: int | None) -> int:
+    """Capture a person of the clip, the largest unless numbered, into the clip's folder; -> exit status."""
     bpy.ops.extensions.package_install_files(filepath=str(archive), repo="user_default", enable_on_install=True)
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.python = sys.executable
@@ -28,7 +28,8 @@ def main(archive: Path, clip: Path) -> int:
 
     settings = bpy.context.scene.video_mocap
     settings.video = str(clip)
-    settings.people = "LARGEST"
+    settings.people = "PERSON" if person else "LARGEST"
+    settings.person = person or 1
     watch = StageClock(sys.modules[f"{MODULE}.mocap_addon.runner"])
     try:
         bpy.ops.video_mocap.capture()
@@ -75,7 +76,8 @@ class StageClock:
 if __name__ == "__main__":
     # Blender's module can hang when Python ends by itself.
     try:
-        status = main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute())
+        number = int(sys.argv[3]) if len(sys.argv) > 3 else None
+        status = main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute(), number)
     except BaseException:
         traceback.print_exc()
         status = 1
