@@ -94,7 +94,7 @@ def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, 
 def _turn_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:
     """Blender shows the picture as it lies in the file: turn it, and undo the fitting of the wrong side."""
     degrees = take.provenance.get("video", {}).get("rotation", 0) % 360
-    background.rotation = -math.radians(degrees)
+    background.rotation = math.radians(degrees)
     if degrees in (90, 270):
         width, height = (float(side) for side in take["image_size"])
         render = scene.render

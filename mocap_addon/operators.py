@@ -171,6 +171,15 @@ class VIDEO_MOCAP_OT_match_scene(_TakeOperator):
     bl_label = "Match scene to clip"
     bl_options = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        if not chosen(context).path:
+            cls.poll_message_set("A partial take has no file that tells about its clip")
+            return False
+        return True
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
         try:

@@ -92,6 +92,7 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
         scene.collection.children.link(entry.collection)
     if not present(entry):
         entry.armature = rig.build(entry.name, body, entry.collection)
+        entry.name = entry.armature.name  # Blender's names are unique
     return entry
 
 

@@ -106,15 +106,20 @@ def click_button() -> Iterator[float]:
     yield 0.6
 
 
+def open_tab() -> Iterator[float]:
+    _, area, _, ui = view()
+    area.spaces[0].show_region_ui = True
+    yield 1.0  # the sidebar knows its tabs once it was drawn
+    ui.active_panel_category = "Mocap"
+    area.tag_redraw()
+    yield 1.0
+
+
 def set_up() -> Iterator[float]:
     call(bpy.ops.extensions.package_install_files, filepath=str(ZIP), repo="user_default", enable_on_install=True)
     for cube in list(bpy.data.objects):
         bpy.data.objects.remove(cube)
-    _, area, _, ui = view()
-    area.spaces[0].show_region_ui = True
-    yield 0.5
-    ui.active_panel_category = "Mocap"
-    yield 0.7
+    yield from open_tab()
     shot("1-start")
     settings().video, settings().start, settings().end = str(VIDEO), 0.5, 4.0
     settings().people = "LARGEST"
@@ -244,11 +249,7 @@ def other_file() -> Iterator[float]:
     yield 0.5
     yield from until(lambda: not runner.queue)
     assert not settings().takes and "its file was closed" in runner.last.warnings[-1]
-    _, area, _, ui = view()
-    area.spaces[0].show_region_ui = True
-    yield 0.5
-    ui.active_panel_category = "Mocap"
-    yield 0.7
+    yield from open_tab()
     shot("12-other-file")
 
 
