@@ -55,8 +55,8 @@ def probe(path: str | Path) -> VideoInfo:
         if first is None:
             raise MocapError("video-empty", f"{path.name} has no picture that can be decoded.")
         width, height = _upright_size(first, float(stream.sample_aspect_ratio or 1))
-        steps = np.diff(pts) if pts is not None else np.zeros(0)
-        if len(steps):
+        if pts is not None and len(pts) > 1:
+            steps = np.diff(pts)
             typical = float(np.median(steps))
             fps = len(steps) / float(pts[-1] - pts[0])
             frames, duration = len(pts), float(pts[-1] - pts[0]) + typical
@@ -111,7 +111,7 @@ class VideoReader:
         last = self.info.duration
         if self._start < 0 or self._start >= last or (end is not None and end <= self._start):
             span = f"{self._start:g} s to {'the end' if end is None else f'{end:g} s'}"
-            raise MocapError("range-outside", f"{span} is not a span of {self.info.path.name}, which lasts {last:.2f} s.")
+            raise MocapError("range-outside", f"{self.info.path.name} lasts {last:.2f} s: there is no {span} in it.")
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(_PREFETCH)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._produce, name="decode", daemon=True)
@@ -129,7 +129,9 @@ class VideoReader:
     def __enter__(self) -> VideoReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -174,7 +176,7 @@ class VideoReader:
                 first = max(self._first, int(np.searchsorted(table - zero, self._start - 1e-6)))
                 if 0 < first < len(table):
                     slot = self._slot(float(table[first - 1]) - zero)
-                    container.seek(int(float(table[first]) / stream.time_base), stream=stream, backward=True)
+                    container.seek(int(table[first] / float(stream.time_base or 1)), stream=stream, backward=True)
             damage = _Damage()
             for picture in _decoded(container, stream, damage):
                 if self._stop.is_set():
@@ -191,7 +193,8 @@ class VideoReader:
                 if self._end is not None and time >= self._end - 1e-6:
                     return
                 if damage.fresh():
-                    self.warnings.append(("video-corrupt", f"The picture is damaged from {before:.2f} s to {time:.2f} s."))
+                    span = f"{before:.2f} s to {time:.2f} s"
+                    self.warnings.append(("video-corrupt", f"The picture is damaged from {span}."))
                 if time >= self._start - 1e-6 and index >= self._first and self._slot(time, index) > slot:
                     slot = self._slot(time, index)
                     yield Frame(index, time, _upright_rgb(picture, size), self.info.width / size[0])
@@ -262,7 +265,9 @@ def _picture_times(path: Path) -> NDArray[np.float64] | None:
     return table if len(table) and (np.diff(table) > 0).all() else None
 
 
-def _decoded(container: av.container.InputContainer, stream: av.VideoStream, damage: _Damage) -> Iterator[av.VideoFrame]:
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream, damage: _Damage
+) -> Iterator[av.VideoFrame]:
     """All pictures that can be decoded; what cannot is counted and skipped."""
     packets = container.demux(stream)
     failures = 0

@@ -56,7 +56,8 @@ def _reduced(rgb: NDArray[np.uint8], roi: Roi, factor: int) -> tuple[NDArray[np.
     if factor == 1 or w == 0 or h == 0:
         return rgb, np.zeros(2), 1
     part = rgb[top : top + h * factor, left : left + w * factor]
-    return cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA), np.array([left, top]), factor
+    small = np.asarray(cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+    return small, np.array([left, top], float), factor
 
 
 def wrap(angle: float) -> float:

@@ -6,25 +6,34 @@ disagree with the majority are dropped; the others are averaged point by point.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.rotations import Array
 from ..stages import Roi
 from .crop import wrap
-from .pose import INDEX, MIRROR, PoseLook, PoseModel
+from .pose import INDEX, PoseLook, PoseModel
 
 TORSO = [INDEX[name] for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 # The points that make a pose; face and finger points would outvote them.
-JOINTS = np.array(
-    [INDEX[f"{side}_{part}"] for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")]
-)
+_PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+JOINTS = np.array([INDEX[f"{side}_{part}"] for part in _PARTS for side in ("left", "right")])
 
 # Rotation (degrees), scale and mirroring of the extra crops, against the region that the tracker expects.
-NEARBY = ((0, 1.0, True), (25, 1.1, False), (-25, 1.1, True), (0, 1.3, False))
-ALL_ROUND = ((0, 1.0, True), (90, 1.2, False), (180, 1.2, True), (-90, 1.2, False), (45, 1.2, True), (-45, 1.2, False))
+VIEWS = ((0, 1.0, True), (25, 1.1, False), (-25, 1.1, True), (0, 1.3, False))
+_CERTAIN, _SAME = 0.9, 0.1  # flags and disagreement (torso lengths) of two looks that need no third
 _OUTLIER = 0.35  # torso lengths from the consensus at which a look is dropped
 _PRIOR_WEIGHT = 0.5  # of the expected pose, against 1 of a certain look
+
+
+class Fused(NamedTuple):
+    """The fused look, how well the looks agree (0..1), and how many more were taken."""
+
+    look: PoseLook
+    agreement: float
+    cost: int
 
 
 def torso_length(points: Array, side: float) -> float:
@@ -49,16 +58,18 @@ def fused(
     model: PoseModel,
     rgb: NDArray[np.uint8],
     first: PoseLook,
-    views: tuple[tuple[int, float, bool], ...] = NEARBY,
     expected: Array | None = None,
-) -> tuple[PoseLook, float]:
+) -> Fused:
     """Look again from several sides. first: the single look; expected: (33, 2) pixels predicted from the frames
-    before. -> the fused look and how well the looks agree, 0..1."""
+    before. While a person is followed, a mirrored look that says the same as the first one is enough."""
     base = first.used
     looks = [first]
-    for degrees, scale, mirrored in views:
+    for degrees, scale, mirrored in VIEWS:
         roi = Roi(base.x, base.y, base.side * scale, wrap(base.angle + np.radians(degrees)))
         looks.append(model.look(rgb, roi, mirrored))
+        if expected is not None and len(looks) == 2 and min(first.flag, looks[1].flag) > _CERTAIN:
+            if _apart(first, looks[1], torso_length(first.points, base.side)) < _SAME:
+                break
     flags = np.array([look.flag for look in looks])
     length = torso_length(looks[int(flags.argmax())].points, base.side)
 
@@ -73,7 +84,7 @@ def fused(
     kept = [look for look in looks if look.flag > 0.3 and _apart(look, best, length) < _OUTLIER] or [best]
     spread = float(np.mean([_apart(look, best, length) for look in kept]))
     share = sum(look.flag for look in kept) / len(looks)
-    return _average(kept, best), share * agreement(spread)
+    return Fused(_average(kept, best), share * agreement(spread), len(looks) - 1)
 
 
 def _apart(a: PoseLook, b: PoseLook, length: float) -> float:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core import keypoints
 from ..core.rotations import Array
-from ..stages import OBSERVATION, Frame
+from ..stages import OBSERVATION, Frame, Roi
 from .face import FaceLook
 from .hands import HandLook
-from .pose import INDEX, PoseLook
+from .pose import INDEX, NAMES, PoseLook
 
 _OUTSIDE = 0.1  # confidence of a point beyond the picture's edge is at most this: it is a guess
 
@@ -25,10 +28,14 @@ _SMALL_TOES = [keypoints.INDEX["left_small_toe"], keypoints.INDEX["right_small_t
 
 
 def observe(
-    frame: Frame, pose: PoseLook, hands: tuple[HandLook | None, HandLook | None], face: FaceLook | None, consistency: float
+    frame: Frame,
+    pose: PoseLook,
+    hands: Sequence[HandLook | None],
+    face: FaceLook | None,
+    consistency: float,
 ) -> np.void:
-    """One person in one frame as a record of OBSERVATION, in full-size pixels."""
-    record = np.zeros((), OBSERVATION)
+    """One person in one frame as a record of OBSERVATION, in full-size pixels. hands: left, right."""
+    record = np.zeros(1, OBSERVATION)[0]
     record["frame"], record["time"], record["consistency"] = frame.index, frame.time, consistency
     roi = pose.used
     record["roi"] = roi.x * frame.scale, roi.y * frame.scale, roi.side * frame.scale, roi.angle
@@ -49,9 +56,29 @@ def observe(
     seen = pose.visibility * pose.flag
     inside = _inside(pose.points, width, height)
     record["landmarks"][:, 3] = np.where(inside, seen, np.minimum(seen, _OUTSIDE))
-    return record[()]
+    return record
 
 
-def _inside(points: Array, width: int, height: int) -> Array:
+def recall(record: np.void, scale: float) -> PoseLook:
+    """The body that `observe` wrote down, in pixels of a `Frame.rgb` of that scale; points that the layout does not
+    have lie on a near one."""
+    x, y, side, angle = (float(v) for v in record["roi"])
+    roi = Roi(x / scale, y / scale, side / scale, angle)
+    points = record["keypoints"][_STAND_INS, :2].astype(float) / scale
+    world, seen = record["landmarks"][:, :3].astype(float), record["landmarks"][:, 3].astype(float)
+    return PoseLook(points, seen, np.ones(len(NAMES)), world, 1.0, roi, roi)
+
+
+def _stand_in(name: str) -> int:
+    """The keypoint that a BlazePose landmark is, or lies next to."""
+    side, _, part = name.partition("_")
+    part = {"foot_index": "big_toe", "pinky": "wrist", "index": "wrist", "thumb": "wrist"}.get(part, part)
+    return keypoints.INDEX.get(f"{side}_{part}", keypoints.INDEX["nose"])
+
+
+_STAND_INS = np.array([_stand_in(name) for name in NAMES])
+
+
+def _inside(points: Array, width: int, height: int) -> NDArray[np.bool_]:
     """(N, 2+) pixels -> whether each lies in the picture."""
     return (points[:, 0] >= 0) & (points[:, 1] >= 0) & (points[:, 0] < width) & (points[:, 1] < height)

@@ -16,10 +16,10 @@ _BINS = (8, 4, 4)  # hue, saturation, value
 
 def torso_colours(rgb: NDArray[np.uint8], points: Array) -> Array:
     """(128,) colour distribution of the torso between shoulders and hips, sums to 1. points: (33, 2) pixels."""
-    corners = np.float32([[_SIZE, 0], [0, 0], [_SIZE, _SIZE]])
+    corners = np.array([[_SIZE, 0], [0, 0], [_SIZE, _SIZE]], np.float32)
     patch = cv2.warpAffine(
         rgb,
-        cv2.getAffineTransform(np.float32(points[_TORSO]), corners),
+        cv2.getAffineTransform(points[_TORSO].astype(np.float32), corners),
         (_SIZE, _SIZE),
         borderMode=cv2.BORDER_REPLICATE,
     )

@@ -25,7 +25,7 @@ def parse_people(text: str) -> PeopleChoice:
         return PeopleChoice(most=1)
     match = re.fullmatch(r"(id)?([1-9][0-9]{0,3})", text)
     if match is None:
-        raise MocapError("bad-request", f"People are 'all', 'largest', a number, or 'id' with a track's number: not {text!r}.")
+        raise MocapError("bad-request", f"People are 'all', 'largest', a number, or 'id' and a number: not {text!r}.")
     number = int(match[2])
     return PeopleChoice(track=number) if match[1] else PeopleChoice(most=number)
 

@@ -22,7 +22,8 @@ LONGEST_GUESS = 0.5  # seconds that motion is extrapolated
 class Track:
     """roi: where to look next; velocity (33, 2): of the landmarks, pixels a second; colours: of the torso;
     limbs: usual lengths of the bones; consistency: of the last look; credit: extra looks that this person may still
-    cost; supported: when the detector last found them."""
+    cost; supported: when the detector last found them;
+    hand_pause: frames since a missing hand was looked for."""
 
     number: int
     pose: PoseLook
@@ -36,6 +37,7 @@ class Track:
     credit: float = 8.0
     supported: float = field(init=False)
     hands: list[HandLook | None] = field(default_factory=lambda: [None, None])
+    hand_pause: list[int] = field(default_factory=lambda: [0, 0])
     face: FaceLook | None = None
 
     def __post_init__(self) -> None:

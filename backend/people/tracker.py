@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..core.rotations import Array
 from ..landmarks.face import FaceLook, FaceModel
 from ..landmarks.hands import HandLook, HandModel
-from ..landmarks.multicrop import agreement, disagreement, fused, torso_length
+from ..landmarks.multicrop import VIEWS, agreement, disagreement, fused, torso_length
 from ..landmarks.pose import PoseLook, PoseModel
-from ..landmarks.wholebody import observe
+from ..landmarks.wholebody import observe, recall
 from ..stages import Detection, Frame, Roi, Sighting
 from .appearance import similarity, torso_colours
 from .body import SMALLEST_SIDE, agrees, limb_lengths, same_person, visible
@@ -23,21 +23,23 @@ from .detector import PoseDetector, tiles
 from .track import LONGEST_GUESS, Track
 
 KEEP_FLAG = 0.5  # of the landmark model: below this the person is gone
-START_AGREEMENT = 0.4  # of several looks: what a new track needs; things that are not people stay below
+START_AGREEMENT = 0.45  # of several looks: what a new track needs; things that are not people stay below
+_ALONE_AGREEMENT = 0.38  # the same while nobody is in sight: rather a doubtful person than none
 
 _SEARCH_SECONDS = 0.5  # how often to search the whole picture for people
 _FINE_SECONDS = 2.0  # and in small tiles, for people who are small in it
 _LOST_SECONDS = 0.15  # and around where somebody was lost
 _FINE_TILES = 4
+_REJECT_SECONDS = 0.8  # how long a spot that held nobody is not looked at again
 _FORGET_SECONDS = 4.0  # a lost person found later than this is a new one
+_HAND_EVERY = 3  # frames between looking for a hand that was not there
 _SPARE = 2  # people followed beyond the number asked for, lest a wrong one take the place
 _ALIKE = 0.5  # similarity of the colours of one person's torso
 
 # A look is easy to believe when the model is certain, the person is near where they were going (torso lengths), and
 # their bones have kept their lengths (log ratio). Measured on real clips: nine in ten frames are far below these.
 _CERTAIN, _SURPRISE, _LIMBS = 0.9, 0.15, 0.12
-_CREDIT_PER_FRAME, _MOST_CREDIT = 1.5, 12.0  # extra looks that hard frames may cost a person, saved up
-_FUSED_COST = 4
+_CREDIT_PER_FRAME, _MOST_CREDIT = 0.8, 12.0  # extra looks that hard frames may cost a person, saved up
 
 
 class _Body(NamedTuple):
@@ -56,14 +58,17 @@ class BlazePoseTracker:
         self._threads = max(1, threads)
         self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(), HandModel(), FaceModel()
         self._tracks: list[Track] = []
+        self._resumed: dict[int, np.void] = {}
         self._next_number = 1
         self._searched = self._searched_finely = self._searched_lost = -np.inf
         self._small_people = False
         self._rejected: list[tuple[float, Roi]] = []
 
     def resume(self, last: dict[int, np.void]) -> None:
-        """Go on from each track's last OBSERVATION record."""
-        raise NotImplementedError
+        """Go on from each track's last OBSERVATION record: those in sight then keep their numbers."""
+        self._next_number = max(last, default=0) + 1
+        latest = max((record["time"] for record in last.values()), default=0.0)
+        self._resumed = {number: record for number, record in sorted(last.items()) if record["time"] == latest}
 
     def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Sighting]]]:
         """Yield each frame with the people seen in it, one frame behind: hands and faces of a frame are looked at
@@ -73,18 +78,24 @@ class BlazePoseTracker:
             waiting: tuple[Frame, list[_Details]] | None = None
             for frame in frames:
                 seen = self._follow(frame, pool)
-                done = waiting and (waiting[0], [details.sighting(waiting[0]) for details in waiting[1]])
-                waiting = frame, [_Details(self._hand, self._face, track, frame.rgb, pool) for track in seen]
+                done = waiting
+                sightings = [details.sighting() for details in done[1]] if done else []
+                waiting = frame, [_Details(self._hand, self._face, track, frame, pool) for track in seen]
                 if done:
-                    yield done
+                    yield done[0], sightings
             if waiting:
-                yield waiting[0], [details.sighting(waiting[0]) for details in waiting[1]]
+                yield waiting[0], [details.sighting() for details in waiting[1]]
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _follow(self, frame: Frame, pool: ThreadPoolExecutor) -> list[Track]:
         """Find everybody's body in this frame."""
         time = frame.time
+        for number, record in self._resumed.items():
+            look = recall(record, frame.scale)
+            colours = torso_colours(frame.rgb, look.points)
+            self._tracks.append(Track(number, look, float(record["time"]), colours, float(record["consistency"])))
+        self._resumed.clear()
         self._tracks = [t for t in self._tracks if time - t.time <= _FORGET_SECONDS]
         expected = [t for t in self._tracks if not t.lost or time - t.time < LONGEST_GUESS]
         bodies = pool.map(lambda track: self._see(frame, track), expected)
@@ -105,9 +116,9 @@ class BlazePoseTracker:
         consistency = look.flag * agreement(surprise)
         track.credit = min(_MOST_CREDIT, track.credit + _CREDIT_PER_FRAME)
         hard = look.flag < _CERTAIN or surprise > _SURPRISE or stretched > _LIMBS
-        if hard and track.credit >= _FUSED_COST:
-            track.credit -= _FUSED_COST
-            look, consistency = fused(self._pose, frame.rgb, look, expected=expected)
+        if hard and track.credit >= len(VIEWS):
+            look, consistency, cost = fused(self._pose, frame.rgb, look, expected)
+            track.credit -= cost
         if look.flag < KEEP_FLAG or not visible(look, frame.rgb):
             return None
         if track.lost and similarity(track.colours, torso_colours(frame.rgb, look.points)) < _ALIKE:
@@ -164,7 +175,7 @@ class BlazePoseTracker:
 
     def _was_rejected(self, roi: Roi, time: float) -> bool:
         """Whether this very spot was looked at a moment ago and held nobody."""
-        self._rejected = [(then, spot) for then, spot in self._rejected if time - then < _FINE_SECONDS]
+        self._rejected = [(then, spot) for then, spot in self._rejected if time - then < _REJECT_SECONDS]
         return any(np.hypot(roi.x - spot.x, roi.y - spot.y) < 0.1 * spot.side for _, spot in self._rejected)
 
     def _confirm(self, rgb: NDArray[np.uint8], detection: Detection) -> _Body | None:
@@ -172,8 +183,9 @@ class BlazePoseTracker:
         look = self._pose.look(rgb, self._pose.look(rgb, detection.roi).roi)
         if look.flag < KEEP_FLAG or not visible(look, rgb):
             return None
-        body = _Body(*fused(self._pose, rgb, look))
-        return body if body.consistency >= START_AGREEMENT and visible(body.look, rgb) else None
+        body = _Body(*fused(self._pose, rgb, look)[:2])
+        needed = START_AGREEMENT if any(not t.lost for t in self._tracks) else _ALONE_AGREEMENT
+        return body if body.consistency >= needed and visible(body.look, rgb) else None
 
     def _welcome(self, newcomers: list[_Body], frame: Frame) -> None:
         """Give newcomers their number: their old one if they were only lost, else the next, from left to right."""
@@ -208,21 +220,21 @@ class BlazePoseTracker:
 class _Details:
     """Hands and face of one person in one frame, being looked at."""
 
-    def __init__(
-        self, hand: HandModel, face: FaceModel, track: Track, rgb: NDArray[np.uint8], pool: ThreadPoolExecutor
-    ) -> None:
-        self._track, self._body = track, _Body(track.pose, track.consistency)
-        self._hands: list[Future[HandLook | None]] = [
-            pool.submit(hand.look, rgb, track.pose, side, track.hands[side]) for side in (0, 1)
-        ]
-        self._face: Future[FaceLook | None] = pool.submit(face.look, rgb, track.pose, track.face)
+    def __init__(self, hand: HandModel, face: FaceModel, track: Track, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        self._frame, self._track, self._body = frame, track, _Body(track.pose, track.consistency)
+        self._hands: list[Future[HandLook | None] | None] = []
+        for side, last in enumerate(track.hands):
+            # A hand that was not there is not looked for in every frame: that costs as much as a hand that is.
+            track.hand_pause[side] = 0 if last else (track.hand_pause[side] + 1) % _HAND_EVERY
+            due = last is not None or track.hand_pause[side] == 1
+            self._hands.append(pool.submit(hand.look, frame.rgb, track.pose, side, last) if due else None)
+        self._face: Future[FaceLook | None] = pool.submit(face.look, frame.rgb, track.pose, track.face)
 
-    def sighting(self, frame: Frame) -> Sighting:
+    def sighting(self) -> Sighting:
         """Wait for them and put everything together."""
-        hands = [hand.result() for hand in self._hands]
-        self._track.hands, self._track.face = hands, self._face.result()
-        record = observe(frame, self._body.look, (hands[0], hands[1]), self._track.face, self._body.consistency)
-        return Sighting(self._track.number, record)
+        hands, face = [hand.result() if hand else None for hand in self._hands], self._face.result()
+        self._track.hands, self._track.face = hands, face
+        return Sighting(self._track.number, observe(self._frame, self._body.look, hands, face, self._body.consistency))
 
 
 def _without_doubles(seen: list[tuple[Track, _Body]]) -> list[tuple[Track, _Body]]:
