@@ -21,7 +21,6 @@ sys.path.insert(0, str(ROOT))
 
 LOOP_MODELS = ("pose_landmark_full", "hand_landmark_full", "hand_landmark_full", "face_landmark")
 QUARTER_HD = 540  # lines; the size that the latency is promised for
-MORE = ("bench_memory.py", "bench_keys.py")
 
 
 class Cost(NamedTuple):
@@ -44,10 +43,11 @@ def main(arguments: list[str]) -> int:
         return 0
     bench_capture(options.video, options.seconds)
     bench_latency(options.video)
-    for name in MORE:
+    for name, *given in (("bench_keys.py",), ("bench_memory.py", str(options.video.absolute()))):
         if (script := ROOT / "packaging" / name).exists():
-            print(f"\n== {name}", flush=True)
-            subprocess.run([sys.executable, str(script)], cwd=ROOT, check=False)
+            wait = "  (captures eleven minutes of video; Ctrl-C leaves it out)" if given else ""
+            print(f"\n== {name}{wait}", flush=True)
+            subprocess.run([sys.executable, str(script), *given], cwd=ROOT, check=False)
     return 0
 
 

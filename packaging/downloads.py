@@ -60,12 +60,13 @@ def fetch_models() -> None:
 
 def fetch_clip() -> Path:
     """The demo clip (a woman walking, BSD-3-Clause) and its licence in .cache."""
-    if not (CLIP.is_file() and sha256(CLIP) == CLIP_SHA256):
+    licence = CLIP.with_name("demo-LICENSE")
+    if not (licence.is_file() and CLIP.is_file() and sha256(CLIP) == CLIP_SHA256):
         print(f"Taking the demo clip out of {SPORTS2D} ...", flush=True)
         CLIP.parent.mkdir(exist_ok=True)
         with _wheel(SPORTS2D) as wheel:
             _put(CLIP, wheel.read("Sports2D/Demo/demo.mp4"), CLIP_SHA256)
-            CLIP.with_name("demo-LICENSE").write_bytes(wheel.read(_member(wheel, "licenses/LICENSE")))
+            licence.write_bytes(wheel.read(_member(wheel, "licenses/LICENSE")))
     return CLIP
 
 

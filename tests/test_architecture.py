@@ -20,7 +20,7 @@ MOST_LINES = 500
 ALLOWED = {
     "mocap_addon": {"bpy", "mathutils", "bpy_extras", "bl_ui", "numpy"},
     "backend/core": {"numpy"},
-    "backend": {"numpy", "cv2", "av", "scipy", "ai_edge_litert", "onnxruntime", "torch"},
+    "backend": {"numpy", "cv2", "av", "scipy", "ai_edge_litert", "onnxruntime", "torch", "onnx", "safetensors"},
 }
 
 
