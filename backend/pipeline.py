@@ -229,8 +229,8 @@ def _live_view(run: Run) -> LiveView:
 
 
 def _summary(everyone: Mapping[int, Seen]) -> dict[int, tuple[int, float]]:
-    """What `choose_tracks` goes by: frames seen and mean side of the region in pixels."""
-    return {track: (seen.frames, seen.sides / seen.frames) for track, seen in everyone.items()}
+    """What `choose_tracks` goes by: frames seen and mean side of the region in pixels, less where it is doubtful."""
+    return {track: (seen.frames, seen.size / seen.frames) for track, seen in everyone.items()}
 
 
 def _expected_frames(job: Job, info: VideoInfo) -> int:

@@ -86,12 +86,13 @@ class RecordFile:
 
 @dataclass
 class Seen:
-    """How much was seen of one person: frames, seconds of the first and last, sum of the ROI's sides in pixels."""
+    """How much was seen of one person: frames, seconds of the first and last, and over all frames the sum of the
+    region's side in pixels, weighed with the consistency of what was seen there."""
 
     frames: int = 0
     first: float = np.inf
     last: float = -np.inf
-    sides: float = 0.0
+    size: float = 0.0
 
     def add(self, observations: NDArray[Any] | np.void) -> None:
         """Count observations (n,) or one record of OBSERVATION."""
@@ -99,7 +100,7 @@ class Seen:
         self.frames += len(observations)
         self.first = min(self.first, float(observations["time"][0]))
         self.last = float(observations["time"][-1])
-        self.sides += float(observations["roi"][:, 2].sum())
+        self.size += float((observations["roi"][:, 2] * observations["consistency"]).sum())
 
 
 class ObservationStore:

@@ -15,6 +15,7 @@ KEY = {"video": "abc", "span": [0.0, None]}
 def observation(frame: int, track: int) -> np.void:
     record = np.zeros((), OBSERVATION)
     record["frame"], record["time"], record["roi"] = frame, frame / 10, (1, 2, 100 * track, 0)
+    record["consistency"] = 0.5
     return record[()]
 
 
@@ -31,7 +32,7 @@ def test_a_reopened_store_continues_after_its_last_finished_frame(tmp_path):
         store.warn("video-corrupt", "A gap.")
     with ObservationStore(tmp_path / "part", KEY) as store:
         assert len(store) == 10 and store.next_frame == 19
-        assert store.seen[2].frames == 10 and store.seen[2].sides == 2000
+        assert store.seen[2].frames == 10 and store.seen[2].size == 1000
         assert store.last()[1]["frame"] == 18
         assert store.warnings == [("video-corrupt", "A gap.")]
         assert store.frame_rate == pytest.approx(5.0)
