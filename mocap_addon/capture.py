@@ -25,12 +25,18 @@ from ..backend.core.rotations import Array
 from ..backend.core.skeleton import Skeleton
 from ..backend.core.take import Take, read_take
 from . import armature as rig
-from . import files, history, takes
+from . import environment, files, history, takes
 from .job import Job
 
 BUDGET = 0.012  # seconds of Blender's time that listening may take in one step
 
-STAGES = {"track": "Tracking people", "measure": "Measuring", "solve": "Solving motion", "write": "Writing takes"}
+STAGES = {
+    "prepare": "Opening the video",
+    "track": "Tracking people",
+    "measure": "Measuring",
+    "solve": "Solving motion",
+    "write": "Writing takes",
+}
 
 Result = TypeVar("Result")
 
@@ -169,6 +175,8 @@ class Capture:
 
     def _take_in(self, message: Message) -> None:
         match message["type"]:
+            case "hello":
+                environment.engines.update(message["capabilities"].get("engines", {}))
             case "stage":
                 if message["name"] != self.stage:
                     self._stage_began = (time.monotonic(), message["done"])
@@ -229,6 +237,7 @@ class Capture:
             motion = (take.times, take.rotations, take.pelvis)
             yield from self._key(track, motion, told, "DONE", path, take)
             self.done += 1
+            person.blocks.clear()  # the take has them better
         self._drop_others()
 
     def _key_what_came(self) -> Iterator[None]:

@@ -73,6 +73,8 @@ def _capture(options: argparse.Namespace) -> int:
         bpy.ops.wm.save_as_mainfile(filepath=str(blend))
         print(f"{blend}: {', '.join(entry.name for entry in scene.video_mocap.takes)}", file=sys.stderr)
     if capture.error:
+        if capture.log and capture.error.exit_status in (1, 5):
+            print(f"Log: {capture.log}", file=sys.stderr)
         return _fail(capture.error)
     return 0
 

@@ -21,7 +21,6 @@ class Checkup:
 
     def __init__(self, preference: str, folder: Path) -> None:
         self.lines: list[tuple[bool, str]] = []
-        self.engines: dict[str, list[str]] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, args=(preference, folder), daemon=True)
         self._thread.start()
@@ -60,10 +59,8 @@ class Checkup:
             self.lines = [(False, f"{python}: {words[0]}")]
         else:
             self.lines = [(True, str(python)), *lines_of(report)]
-            self.engines = {
-                stage: [name for name, engine in named.items() if engine["can_run"]]
-                for stage, named in report["engines"].items()
-            }
+            for stage, named in report["engines"].items():
+                environment.engines[stage] = [name for name, engine in named.items() if engine["can_run"]]
 
 
 def lines_of(report: dict[str, Any]) -> list[tuple[bool, str]]:

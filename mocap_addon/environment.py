@@ -15,6 +15,9 @@ from .job import clean_environment, popen_options
 VARIABLE = "VIDEO_MOCAP_PYTHON"
 PACKAGES = ("numpy", "cv2", "av", "ai_edge_litert")
 
+# Stage -> engines that can run, as the backend last told.
+engines: dict[str, list[str]] = {}
+
 _PROBE = (
     "import sys, json, importlib.util as u; "
     "print(json.dumps([list(sys.version_info[:2]), [n for n in sys.argv[1:] if u.find_spec(n) is None]]))"

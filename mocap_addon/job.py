@@ -69,7 +69,7 @@ class Job:
             raise MocapError("python-missing", f"The backend's Python was not found: {python}.") from error
         except OSError as error:
             raise MocapError("python-broken", f"The backend's Python does not run: {python} ({error}).") from error
-        self._heard = time.monotonic()
+        self._heard = self._looked = time.monotonic()
         self._send({"type": "capture", **request})
         threading.Thread(target=self._listen, name="mocap-backend", daemon=True).start()
 
@@ -90,7 +90,11 @@ class Job:
             yield message
             if self._finished:
                 return
-        if not self._finished and time.monotonic() - self._heard > SILENCE:
+        now = time.monotonic()
+        if now - self._looked > SILENCE / 4:  # Blender was busy, or the machine asleep: the child may have been, too
+            self._heard = now
+        self._looked = now
+        if now - self._heard > SILENCE:
             self._end(MocapError("backend-silent", f"Nothing was heard from the backend for {SILENCE:.0f} s."))
 
     def cancel(self) -> None:

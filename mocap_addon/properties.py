@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import compat, doctor, takes
+from . import compat, environment, takes
 
 # Stages whose engine can be chosen -> label.
 ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
@@ -10,8 +10,7 @@ ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
 
 def _engines(stage: str):
     def search(settings: "VideoMocapScene", context: bpy.types.Context, text: str) -> list[str]:
-        known = doctor.latest.engines.get(stage, []) if doctor.latest else []
-        return [name for name in known if text.lower() in name.lower()]
+        return [name for name in environment.engines.get(stage, []) if text.lower() in name.lower()]
 
     return search
 
@@ -24,7 +23,8 @@ def _selected(settings: "VideoMocapScene", context: bpy.types.Context) -> None:
 def _engine(stage: str):
     return bpy.props.StringProperty(
         name=ENGINE_STAGES[stage],
-        description="Engine of this stage; empty: the default. Check in the preferences lists those that can run here",
+        description="Engine of this stage, the default when empty. Those that can run here are known after a first "
+        "capture, or after Check in the preferences",
         search=_engines(stage),
     )
 

@@ -80,11 +80,13 @@ def redraw() -> None:
 
 
 @persistent
-def _after_undo(scene: bpy.types.Scene, *_: object) -> None:
+def _after_undo(*_: object) -> None:
     """The user's own steps during a capture contain its half-made rig: clear it away when one of them comes back."""
     alive = {capture.key for capture in queue}
-    for capture in {entry.key.partition(":")[0] for entry in scene.video_mocap.takes if entry.state == "LIVE"} - alive:
-        takes.remove_live(scene, capture)
+    for scene in bpy.data.scenes:
+        live = {entry.key.partition(":")[0] for entry in scene.video_mocap.takes if entry.state == "LIVE"}
+        for capture in live - alive:
+            takes.remove_live(scene, capture)
 
 
 @persistent

@@ -244,4 +244,4 @@ def test_check_lists_what_the_backend_has(bpy, addon):
         time.sleep(0.05)
     assert all(fine for fine, _ in checkup.lines), checkup.lines
     assert any("Self-test" in text for _, text in checkup.lines)
-    assert checkup.engines["body"]
+    assert addon.environment.engines["body"]

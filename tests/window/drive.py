@@ -192,6 +192,13 @@ def undo_while_running() -> Iterator[float]:
     assert runner.last.error is None, runner.last.error
     assert any(entry.state == "DONE" for entry in settings().takes)
     log("undo while running:", contents())
+    captured = settings().takes[-1].key
+    call(bpy.ops.ed.undo)
+    yield 0.5
+    assert not any(entry.key == captured or entry.state == "LIVE" for entry in settings().takes)
+    call(bpy.ops.ed.redo)
+    yield 0.5
+    assert settings().takes[-1].key == captured
 
 
 def cancel() -> Iterator[float]:
