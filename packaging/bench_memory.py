@@ -19,7 +19,7 @@ from fractions import Fraction
 import av, cv2
 source, target, seconds, fps = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 with av.open(source) as container:
-    pictures = [f.to_ndarray(format="rgb24")[0:600, 330:930] for f in container.decode(video=0)][:100]
+    pictures = [f.to_ndarray(format="rgb24")[0:500, 330:830] for f in container.decode(video=0)][:100]
 pictures = [cv2.resize(p, (240, 240), interpolation=cv2.INTER_AREA) for p in pictures]
 pictures += pictures[-2:0:-1]
 with av.open(target, "w") as container:

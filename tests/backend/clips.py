@@ -28,7 +28,7 @@ def person_pictures(clip: Path, count: int) -> tuple[Picture, ...]:
     pictures = []
     with av.open(str(clip)) as container:
         for frame in islice(container.decode(video=0), count):
-            rgb = frame.to_ndarray(format="rgb24")[0:600, 330:930]
+            rgb = frame.to_ndarray(format="rgb24")[0:500, 330:830]
             pictures.append(cv2.resize(rgb, (300, 300), interpolation=cv2.INTER_AREA))
     return tuple(pictures)
 
