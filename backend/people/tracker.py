@@ -112,8 +112,9 @@ class BlazePoseTracker:
         look = self._pose.look(frame.rgb, track.expected_roi(frame.time))
         expected = track.expected_points(frame.time)
         surprise = disagreement(look.points, expected, look.visibility, torso_length(look.points, look.roi.side))
+        surprise /= max(1.0, 30 * (frame.time - track.time))  # the longer ago, the less is known
         stretched = float(np.median(np.abs(np.log(limb_lengths(look.world) / track.limbs))))
-        consistency = look.flag * agreement(surprise)
+        consistency = look.flag * (0.5 + 0.5 * agreement(surprise))  # fast motion alone is no fault
         track.credit = min(_MOST_CREDIT, track.credit + _CREDIT_PER_FRAME)
         hard = look.flag < _CERTAIN or surprise > _SURPRISE or stretched > _LIMBS
         if hard and track.credit >= len(VIEWS):
