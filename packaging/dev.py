@@ -19,6 +19,10 @@ from downloads import fetch_clip, fetch_models
 from environment import ROOT, SetupError, prepare
 
 
+BLENDER_TESTS = "tests/addon"
+NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; -> exit status."""
     parser = argparse.ArgumentParser(
@@ -49,19 +53,37 @@ def main(arguments: list[str]) -> int:
 
 def test(python: str, arguments: list[str]) -> int:
     """Lint, types, then the tests in two processes: Blender's module must not share one with the rest."""
-    checks = {
-        "ruff": [python, "-m", "ruff", "check", "--quiet"],
-        "mypy": [python, "-m", "mypy"],
-        "tests without Blender": [python, "-m", "pytest", "-q", "--ignore=tests/addon", *arguments],
-        "tests in Blender": [python, "-m", "pytest", "-q", "tests/addon", *arguments],
-    }
-    failed = []
+    paths = [argument for argument in arguments if (ROOT / argument.split("::")[0]).exists()]
+    options = [argument for argument in arguments if argument not in paths]
+    in_blender = [path for path in paths if path.startswith(BLENDER_TESTS)]
+    elsewhere = [path for path in paths if path not in in_blender]
+    pytest = [python, "-m", "pytest", "-q", *options]
+    checks = {"ruff": [python, "-m", "ruff", "check", "--output-format=concise"], "mypy": [python, "-m", "mypy"]}
+    if elsewhere or not paths:
+        checks["tests without Blender"] = [*pytest, f"--ignore={BLENDER_TESTS}", *elsewhere]
+    if in_blender or not paths:
+        checks["tests in Blender"] = [*pytest, *(in_blender or [BLENDER_TESTS])]
+    results = {}
     for name, command in checks.items():
         print(f"== {name}", flush=True)
-        if _run(*command):
-            failed.append(name)
-    print("== " + (f"FAILED: {', '.join(failed)}" if failed else "all passed"))
-    return 1 if failed else 0
+        status, last = _watched(command)
+        results[name] = (0 if options and status == NO_TESTS else status), last
+    print("== summary")
+    for name, (status, last) in results.items():
+        print(f"{'FAILED' if status else 'passed'}  {name}: {last or 'nothing to say'}")
+    return int(any(status for status, _ in results.values()))
+
+
+def _watched(command: list[str]) -> tuple[int, str]:
+    """Run a command and show its output; -> exit status and the last line that it printed."""
+    last = ""
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout
+    for line in process.stdout:
+        text = line.decode("utf-8", "replace")
+        print(text, end="", flush=True)
+        last = text.strip() or last
+    return process.wait(), last
 
 
 def _run(*command: str) -> int:
