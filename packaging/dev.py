@@ -14,10 +14,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from pathlib import Path
 
 from downloads import fetch_clip, fetch_models
 from environment import ROOT, SetupError, prepare
-
 
 BLENDER_TESTS = "tests/addon"
 NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
             fetch_clip()
             return test(str(python), rest)
         if options.command in ("demo", "bench"):
-            rest = rest or [str(fetch_clip())]
+            given = bool(rest) and not rest[0].startswith("-")
+            rest = [str(Path(rest[0]).absolute()), *rest[1:]] if given else [str(fetch_clip()), *rest]
         script = {"demo": "demo.py", "bench": "bench.py", "zip": "build_zip.py"}[options.command]
         return _run(str(python), f"packaging/{script}", *rest)
     except SetupError as error:
