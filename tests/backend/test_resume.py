@@ -18,7 +18,7 @@ from backend.job import Job
 from backend.stages import Frame
 from backend.store import FRAME, RecordFile
 
-FRAMES = 30
+FRAMES = 24
 
 
 @pytest.fixture
@@ -124,5 +124,5 @@ def test_other_settings_do_not_continue(video, tmp_path, monkeypatch):
     output = tmp_path / "take.npz"
     capture_until(video, output, "track", 10)
     seen = watch_tracker(monkeypatch)
-    pipeline.capture(Job(video, output, people="largest", end=1.5), lambda message: None, lambda: False)
-    assert seen == list(range(15))
+    pipeline.capture(Job(video, output, people="largest", end=1.2), lambda message: None, lambda: False)
+    assert seen == list(range(12))
