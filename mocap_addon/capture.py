@@ -10,7 +10,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from . import armature as rig
 from . import environment, files, history, takes
 from .job import Job
 
-BUDGET = 0.012  # seconds of Blender's time that listening may take in one step
+BUDGET = 0.012  # seconds of Blender's time that listening or waiting may take in one step
 
 STAGES = {
     "prepare": "Opening the video",
@@ -316,6 +316,6 @@ def _in_thread(work: Callable[[], Result]) -> Generator[None, None, Result]:
     """Wait for work that touches no bpy, step by step."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
-        while not future.done():
+        while not wait([future], BUDGET).done:
             yield
         return future.result()

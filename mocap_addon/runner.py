@@ -61,11 +61,14 @@ def tick() -> float | None:
         return RENDERING
     if _steps is None:
         _steps = queue[0].steps()
+    capture = queue[0]
+    before = (capture.state, capture.stage, capture.done)
     try:
         next(_steps)
     except StopIteration:
         last, _steps = queue.pop(0), None
-    redraw()
+    if before != (capture.state, capture.stage, capture.done):
+        redraw()
     return INTERVAL if queue else None
 
 

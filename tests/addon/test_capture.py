@@ -193,3 +193,23 @@ def test_takes_of_an_unsaved_file_go_to_the_users_folder(bpy, addon):
     assert not bpy.data.filepath
     assert addon.files.takes_folder("") == addon.files.user_folder() / "takes"
     assert MODULE in sys.modules
+
+
+@pytest.mark.parametrize("resolution, scale", [((1920, 1080), 560 / 994), ((600, 1200), 994 / 560)])
+def test_phone_clips_stand_upright_behind_the_camera(bpy, addon, demo_clip, resolution, scale):
+    """Up to 4.4 Blender shows such a clip lying; what turns it here was looked at in the window."""
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    arrays = {
+        "R": np.eye(3)[None], "t": np.zeros((1, 3)), "focal": np.array(900.0), "fps": np.array(30.0),
+        "image_size": np.array([560.0, 994.0]), "provenance": np.array('{"video": {"rotation": 270}}'),
+    }  # fmt: skip
+    take = addon.camera.Take(arrays)
+    camera = addon.camera.build(scene, "phone", take, demo_clip, scene.collection).data
+    (background,) = camera.background_images
+    if bpy.app.version >= (4, 5):
+        assert (background.rotation, background.scale) == (0.0, 1.0)
+    else:
+        assert np.degrees(background.rotation) % 360 == pytest.approx(270)
+        assert background.scale == pytest.approx(scale)
+    assert camera.sensor_fit == ("VERTICAL" if resolution[0] > resolution[1] else "HORIZONTAL")
