@@ -47,25 +47,29 @@ def probe(path: str | Path) -> VideoInfo:
 
     Raises MocapError video-missing, video-is-folder, video-unreadable, video-no-picture or video-empty.
     """
-    path = Path(path)
-    pts = _picture_times(path)
+    return _inspect(Path(path))[0]
+
+
+def _inspect(path: Path) -> tuple[VideoInfo, NDArray[np.float64] | None]:
+    """`probe`, and the times of all pictures."""
+    times = _picture_times(path)
     with _open(path) as container:
         stream = _picture_stream(container, path)
         first = next(_decoded(container, stream, _Damage()), None)
         if first is None:
             raise MocapError("video-empty", f"{path.name} has no picture that can be decoded.")
         width, height = _upright_size(first, float(stream.sample_aspect_ratio or 1))
-        if pts is not None and len(pts) > 1:
-            steps = np.diff(pts)
+        if times is not None and len(times) > 1:
+            steps = np.diff(times)
             typical = float(np.median(steps))
-            fps = len(steps) / float(pts[-1] - pts[0])
-            frames, duration = len(pts), float(pts[-1] - pts[0]) + typical
+            fps = len(steps) / float(times[-1] - times[0])
+            frames, duration = len(times), float(times[-1] - times[0]) + typical
             variable = bool(np.mean(np.abs(steps - typical) > max(0.1 * typical, 0.0021)) > 0.02)
         else:
             fps = float(stream.average_rate or stream.guessed_rate or 25)
             frames = stream.frames or max(1, round(_length(container, stream) * fps))
             duration, variable = max(frames / fps, _length(container, stream)), False
-        return VideoInfo(
+        info = VideoInfo(
             path,
             width,
             height,
@@ -78,6 +82,7 @@ def probe(path: str | Path) -> VideoInfo:
             variable,
             _focal({**container.metadata, **stream.metadata}),
         )
+        return info, times
 
 
 def video_hash(path: str | Path) -> str:
@@ -105,7 +110,7 @@ class VideoReader:
         fps: float | None = None,
         first_frame: int = 0,
     ) -> None:
-        self.info = probe(path)
+        self.info, self._times = _inspect(Path(path))
         self.warnings: list[tuple[str, str]] = []
         self._start, self._end, self._fps, self._first = start or 0.0, end, fps, first_frame
         last = self.info.duration
@@ -163,7 +168,7 @@ class VideoReader:
 
     def _read(self) -> Iterator[Frame]:
         """The pictures asked for, in order."""
-        table = _picture_times(self.info.path)
+        table = self._times
         factor = max(1.0, max(self.info.width, self.info.height) / LONGEST_SIDE)
         size = max(1, round(self.info.width / factor)), max(1, round(self.info.height / factor))
         index, time, slot = -1, 0.0, -1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import queue
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,25 +23,27 @@ class Model:
 
     def __init__(self, name: str) -> None:
         self._path = str(model_path(name))
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._idle: queue.SimpleQueue[tuple[Any, int, list[int]]] = queue.SimpleQueue()
         self._idle.put(self._load())
 
     def __call__(self, picture: Floats) -> list[Floats]:
         """picture (H, W, 3) float32 as the model wants it -> its outputs, in the model's own order."""
-        interpreter = None
-        with suppress(queue.Empty):
-            interpreter = self._idle.get_nowait()
-        interpreter = interpreter or self._load()
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[None])
+        try:
+            interpreter, inlet, outlets = self._idle.get_nowait()
+        except queue.Empty:
+            interpreter, inlet, outlets = self._load()
+        interpreter.set_tensor(inlet, picture[None])
         interpreter.invoke()
-        outputs = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-        self._idle.put(interpreter)
+        outputs = [interpreter.get_tensor(outlet) for outlet in outlets]
+        self._idle.put((interpreter, inlet, outlets))
         return outputs
 
-    def _load(self) -> Any:
+    def _load(self) -> tuple[Any, int, list[int]]:
+        """A fresh interpreter with the indices of its input and outputs."""
         interpreter = Interpreter(model_path=self._path, num_threads=1)
         interpreter.allocate_tensors()
-        return interpreter
+        inlet = interpreter.get_input_details()[0]["index"]
+        return interpreter, inlet, [detail["index"] for detail in interpreter.get_output_details()]
 
 
 def sigmoid(x: Floats) -> Floats:

@@ -23,8 +23,8 @@ from .detector import PoseDetector, tiles
 from .track import LONGEST_GUESS, Track
 
 KEEP_FLAG = 0.5  # of the landmark model: below this the person is gone
-START_AGREEMENT = 0.45  # of several looks: what a new track needs; things that are not people stay below
-_ALONE_AGREEMENT = 0.38  # the same while nobody is in sight: rather a doubtful person than none
+START_AGREEMENT = 0.45  # of several looks, and the detector: what a new track needs; most things stay below
+_ALONE_AGREEMENT = 0.36  # the same while nobody is in sight: rather a doubtful person than none
 
 _SEARCH_SECONDS = 0.5  # how often to search the whole picture for people
 _FINE_SECONDS = 2.0  # and in small tiles, for people who are small in it
@@ -186,7 +186,8 @@ class BlazePoseTracker:
             return None
         body = _Body(*fused(self._pose, rgb, look)[:2])
         needed = START_AGREEMENT if any(not t.lost for t in self._tracks) else _ALONE_AGREEMENT
-        return body if body.consistency >= needed and visible(body.look, rgb) else None
+        certainty = body.consistency * np.sqrt(detection.score)
+        return body if certainty >= needed and visible(body.look, rgb) else None
 
     def _welcome(self, newcomers: list[_Body], frame: Frame) -> None:
         """Give newcomers their number: their old one if they were only lost, else the next, from left to right."""
