@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -29,12 +30,14 @@ def takes_folder(preference: str) -> Path:
 def new_output(folder: Path, video: Path, reserved: Collection[Path]) -> Path:
     """A name for the take of `video` that no finished take has and that no waiting capture is going to use.
 
+    Takes of one person are NAME.npz, of several NAME.1.npz, NAME.2.npz, ...
+
     A capture that was broken off keeps its name, so that capturing again continues it.
     """
     number = 1
     while True:
         output = folder / (f"{video.stem}.npz" if number == 1 else f"{video.stem}-{number}.npz")
-        if output not in reserved and not output.exists() and not output.with_suffix(".json").exists():
+        if output not in reserved and not any(folder.glob(f"{glob.escape(output.stem)}.*npz")):
             return output
         number += 1
 

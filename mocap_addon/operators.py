@@ -128,6 +128,13 @@ class VIDEO_MOCAP_OT_take_select(_TakeOperator):
     bl_label = "Select"
     bl_options = {"REGISTER", "UNDO"}
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode != "OBJECT":
+            cls.poll_message_set("Only in object mode")
+            return False
+        return super().poll(context)
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         takes.select(context, chosen(context))
         return {"FINISHED"}

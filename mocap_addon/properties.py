@@ -16,7 +16,8 @@ def _engines(stage: str):
 
 
 def _selected(settings: "VideoMocapScene", context: bpy.types.Context) -> None:
-    if context.scene == settings.id_data and 0 <= settings.active_take < len(settings.takes):
+    # Only a click selects: when the list changes by itself, the user's selection stays.
+    if context.area and 0 <= settings.active_take < len(settings.takes):
         takes.select(context, settings.takes[settings.active_take])
 
 

@@ -87,7 +87,7 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
         entry.collection = next((other.collection for other in of_capture(scene, capture) if other.collection), None)
         entry.name = f"{clip.stem} · {name}"
         scene.video_mocap.active_take = len(scene.video_mocap.takes) - 1
-    if entry.collection is None:
+    if entry.collection not in scene.collection.children_recursive:
         entry.collection = bpy.data.collections.new(clip.stem)
         scene.collection.children.link(entry.collection)
     if not present(entry):

@@ -148,7 +148,7 @@ def test_renaming_a_take_renames_what_belongs_to_it(entry):
 
 def test_choosing_a_take_selects_its_armature(bpy, scene, entry):
     bpy.ops.object.select_all(action="DESELECT")
-    scene.video_mocap.active_take = 0
+    assert bpy.ops.video_mocap.take_select() == {"FINISHED"}
     assert bpy.context.view_layer.objects.active == entry.armature and entry.armature.select_get()
 
 
@@ -182,7 +182,7 @@ def test_names_of_takes_are_never_used_twice(addon, tmp_path):
         path = addon.files.new_output(tmp_path, video, {tmp_path / "walk-2.npz"})
         names.append(path.name)
         path.touch()
-    (tmp_path / "walk-5.json").touch()  # the index of a capture of several people
+    (tmp_path / "walk-5.1.npz").touch()  # the first of several people
     assert names == ["walk.npz", "walk-3.npz", "walk-4.npz"]
     assert addon.files.new_output(tmp_path, video, set()).name == "walk-2.npz"
     (tmp_path / "walk-2.npz").touch()

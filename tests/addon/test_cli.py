@@ -17,6 +17,18 @@ def test_capture_writes_blend_and_take(bpy, addon, demo_clip, tmp_path, capfd):
     assert 5 <= len(curve.keyframe_points) <= 8
 
 
+def test_several_people_share_a_collection_and_a_camera(bpy, addon, demo_clip, tmp_path):
+    blend = tmp_path / "out.blend"
+    span = ["--start", "2.5", "--end", "3.3", "--fps", "10"]
+    assert addon.cli.main(["capture", str(demo_clip), "--blend", str(blend), *span]) == 0
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    entries = bpy.context.scene.video_mocap.takes
+    assert [entry.name for entry in entries] == ["demo · Person 1", "demo · Person 2"]
+    assert len({entry.armature for entry in entries}) == 2
+    assert len({entry.collection for entry in entries}) == len({entry.camera for entry in entries}) == 1
+    assert len(bpy.data.objects) == 3
+
+
 @pytest.mark.parametrize(
     "arguments, status, code",
     [

@@ -132,7 +132,8 @@ def set_up() -> Iterator[float]:
     settings().video, settings().start, settings().end = str(VIDEO), 0.5, 4.0
     settings().people = "LARGEST"
     call(bpy.ops.ed.undo_push, message="Settings")
-    yield 0.5
+    view()[1].tag_redraw()
+    yield 1.0
     shot("2-ready")
 
 
