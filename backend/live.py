@@ -35,15 +35,16 @@ class LivePerson:
         self.window: list[np.void] = []
         self.samples: list[np.void] = []
         self.skeleton: Skeleton | None = None
-        self.solved = self.emitted = -np.inf
+        self.last = self.solved = self.emitted = -np.inf
         self.count = 0
         self.measure_at = 0
         self._stride = 1
 
     def add(self, observation: np.void) -> None:
         """Take in the next frame."""
-        if self.solved == -np.inf:
-            self.solved = float(observation["time"])
+        self.last = float(observation["time"])
+        if not self.window:
+            self.solved = self.last
         self.window.append(observation)
         if self.count % self._stride == 0:
             self.samples.append(observation)
@@ -51,14 +52,13 @@ class LivePerson:
             self.samples, self._stride = self.samples[::2], self._stride * 2
         self.count += 1
 
-    @property
-    def last(self) -> float:
-        """Seconds in the clip when the person was last seen."""
-        return float(self.window[-1]["time"])
-
     def forget(self, time: float) -> None:
         """Drop the frames before `time` seconds."""
         self.window = [o for o in self.window if o["time"] > time]
+
+    def leave(self) -> None:
+        """Keep the bones only, for when the person comes back."""
+        self.window, self.samples, self._stride = [], [], 1
 
 
 class LiveView:
@@ -83,20 +83,21 @@ class LiveView:
             person.add(observation)
             if time - person.solved >= STEP:
                 self._solve(track, person, time - LOOKAHEAD)
-        for track, person in list(self._people.items()):
-            if time - person.last > HALO:
-                self._part(track, self._people.pop(track))
+        for track, person in self._people.items():
+            if person.window and time - person.last > HALO:
+                self._part(track, person)
 
     def finish(self) -> None:
         """No more frames: send what was waiting for them."""
         for track, person in self._people.items():
-            self._part(track, person)
-        self._people.clear()
+            if person.window:
+                self._part(track, person)
 
     def _part(self, track: int, person: LivePerson) -> None:
         """Send the last frames of a person, unless it was a glimpse that was never shown."""
         if person.emitted > -np.inf:
             self._solve(track, person, np.inf)
+        person.leave()
 
     def _solve(self, track: int, person: LivePerson, until: float) -> None:
         """Send the frames up to `until` seconds that were not sent yet."""
