@@ -146,7 +146,7 @@ def _leg(
     thigh, shin = seen["knee"] - seen["hip"], seen["ankle"] - seen["knee"]
     foot = seen["foot_index"] - seen["heel"]
 
-    # Thigh: direction from the hip to the knee; turned about itself so that the knee's axis lies across the leg's plane.
+    # Thigh: direction from hip to knee; turned about itself so that the knee's axis lies across the leg's plane.
     swing = rotations.multiply(
         rotations.between(rotations.rotate(turned[:, 0], rest[knee] - rest[hip]), thigh), turned[:, 0]
     )
