@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -70,7 +70,7 @@ class BlazePoseTracker:
         latest = max((record["time"] for record in last.values()), default=0.0)
         self._resumed = {number: record for number, record in sorted(last.items()) if record["time"] == latest}
 
-    def track(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, list[Sighting]]]:
+    def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]:
         """Yield each frame with the people seen in it, one frame behind: hands and faces of a frame are looked at
         while the bodies of the next one are."""
         pool = ThreadPoolExecutor(self._threads, "landmarks")
@@ -100,10 +100,11 @@ class BlazePoseTracker:
         expected = [t for t in self._tracks if not t.lost or time - t.time < LONGEST_GUESS]
         bodies = pool.map(lambda track: self._see(frame, track), expected)
         seen = [(track, body) for track, body in zip(expected, bodies, strict=True) if body is not None]
-        for track in expected:
-            track.lost = True
-        for track, body in _without_doubles(seen):
+        found = _without_doubles(seen)
+        for track, body in found:
             track.advance(body.look, body.consistency, time, frame.rgb)
+        for track in expected:
+            track.lost = not any(track is other for other, _ in found)
         self._search(frame, pool)
         return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.number)
 
@@ -209,7 +210,7 @@ class BlazePoseTracker:
         best, least = None, 1.0
         for track in (t for t in self._tracks if t.lost):
             at = track.expected_roi(time)
-            reach = (0.4 + 0.8 * (time - track.time)) * at.side
+            reach = (0.4 + 1.3 * (time - track.time)) * at.side
             distance = float(np.hypot(look.roi.x - at.x, look.roi.y - at.y)) / reach
             alike = similarity(track.colours, colours)
             size = abs(float(np.log(look.roi.side / at.side)))
