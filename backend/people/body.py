@@ -1,4 +1,4 @@
-"""Geometry of bodies in a picture: are two looks at one person, where is a region of interest steady."""
+"""Geometry of bodies in a picture: are two looks at one person, how long are their limbs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.rotations import Array
-from ..landmarks.crop import wrap
 from ..landmarks.multicrop import JOINTS, TORSO, torso_length
 from ..landmarks.pose import INDEX, PoseLook
-from ..stages import Detection, Roi
+from ..stages import Detection
 
 SMALLEST_SIDE = 48.0  # pixels of a region; smaller people show no pose
 _BONES = np.array(
@@ -59,17 +58,3 @@ def agrees(detection: Detection, look: PoseLook) -> bool:
 def limb_lengths(world: Array) -> Array:
     """(33, 3) metres -> lengths of the bones; they do not change while a person moves."""
     return np.linalg.norm(world[_BONES[:, 0]] - world[_BONES[:, 1]], axis=-1)
-
-
-def steady(last: Roi, new: Roi) -> Roi:
-    """The new region with its jitter taken out: the model's answer depends a little on the region, so a jittering
-    region makes jittering landmarks. Real motion, large against the jitter, passes."""
-    moved = float(np.hypot(new.x - last.x, new.y - last.y)) / last.side
-    follow = float(np.clip(moved / 0.02, 0.3, 1.0))
-    turn = wrap(new.angle - last.angle)
-    return Roi(
-        last.x + follow * (new.x - last.x),
-        last.y + follow * (new.y - last.y),
-        last.side * (new.side / last.side) ** 0.3,
-        wrap(last.angle + float(np.clip(abs(turn) / 0.3, 0.3, 1.0)) * turn),
-    )

@@ -13,14 +13,15 @@ from ..landmarks.hands import HandLook
 from ..landmarks.pose import PoseLook
 from ..stages import Roi
 from .appearance import torso_colours
-from .body import limb_lengths, steady
+from .body import limb_lengths
 
 LONGEST_GUESS = 0.5  # seconds that motion is extrapolated
+_STILL = 0.04  # of the region's side: motion from frame to frame that the region has room for
 
 
 @dataclass
 class Track:
-    """roi: where to look next; velocity (33, 2): of the landmarks, pixels a second; colours: of the torso;
+    """pose: as last seen; velocity (33, 2): of the landmarks, pixels a second; colours: of the torso;
     limbs: usual lengths of the bones; consistency: of the last look; credit: extra looks that this person may still
     cost; supported: when the detector last found them;
     hand_pause: frames since a missing hand was looked for."""
@@ -30,7 +31,6 @@ class Track:
     time: float
     colours: Array
     consistency: float
-    roi: Roi = field(init=False)
     velocity: Array = field(default_factory=lambda: np.zeros((33, 2)))
     limbs: Array = field(init=False)
     lost: bool = False
@@ -41,7 +41,7 @@ class Track:
     face: FaceLook | None = None
 
     def __post_init__(self) -> None:
-        self.roi, self.limbs, self.supported = self.pose.roi, limb_lengths(self.pose.world), self.time
+        self.limbs, self.supported = limb_lengths(self.pose.world), self.time
 
     def drift(self, time: float) -> Array:
         """How far (2,) pixels the body as a whole should have moved since it was last seen."""
@@ -49,8 +49,10 @@ class Track:
 
     def expected_roi(self, time: float) -> Roi:
         """Where the person should be."""
-        x, y = np.array(self.roi[:2]) + self.drift(time)
-        return self.roi._replace(x=float(x), y=float(y))
+        roi, (x, y) = self.pose.roi, self.drift(time)
+        if np.hypot(x, y) < _STILL * roi.side:
+            return roi  # the landmarks jitter: following their velocity would make the region jitter more
+        return roi._replace(x=roi.x + float(x), y=roi.y + float(y))
 
     def expected_points(self, time: float) -> Array:
         """Where (33, 2) the landmarks should be; beyond a few frames only the body as a whole is extrapolated."""
@@ -62,11 +64,10 @@ class Track:
         """Take over what was seen at `time`."""
         if self.lost:
             self.velocity = np.zeros((33, 2))
-            self.roi, self.hands, self.face = pose.roi, [None, None], None
+            self.hands, self.face = [None, None], None
         else:
             moved = (pose.points - self.pose.points) / max(1e-3, time - self.time)
             self.velocity = 0.4 * self.velocity + 0.6 * moved
-            self.roi = steady(self.roi, pose.roi)
         self.pose, self.consistency, self.time, self.lost = pose, consistency, time, False
         if consistency > 0.6:
             self.colours = 0.95 * self.colours + 0.05 * torso_colours(rgb, pose.points)

@@ -32,7 +32,7 @@ _LOST_SECONDS = 0.15  # and around where somebody was lost
 _FINE_TILES = 4
 _REJECT_SECONDS = 0.8  # how long a spot that held nobody is not looked at again
 _FORGET_SECONDS = 4.0  # a lost person found later than this is a new one
-_HAND_EVERY = 3  # frames between looking for a hand that was not there
+_HAND_EVERY = 2  # frames between looking for a hand that was not there
 _SPARE = 2  # people followed beyond the number asked for, lest a wrong one take the place
 _ALIKE = 0.5  # similarity of the colours of one person's torso
 
@@ -152,7 +152,7 @@ class BlazePoseTracker:
                 # The detector sees somebody elsewhere than the track does: believe whoever is surer.
                 if track.supported < frame.time and body.consistency > track.consistency + 0.15:
                     track.advance(body.look, body.consistency, frame.time, frame.rgb)
-                    track.roi, track.supported = body.look.roi, frame.time
+                    track.supported = frame.time
             if not shared and not any(same_person(other.look, body.look) for other in newcomers):
                 newcomers.append(body)
         self._welcome(newcomers, frame)
