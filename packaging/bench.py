@@ -67,7 +67,7 @@ def bench_capture(video: Path, seconds: float | None) -> None:
         whole = measured([*capture, "-o", f"{folder}/take.npz", *end])
         after = measured(loop)
     bare = Cost(*(sum(pair) / 2 for pair in zip(before, after, strict=True)))
-    for name, cost in (("bare landmark loop", bare), ("whole capture, one person", whole)):
+    for name, cost in (("bare landmark loop", bare), ("whole capture, the largest", whole)):
         print(
             f"  {name:28}{cost.wall:7.1f} s  {frames / cost.wall:6.1f} fps  {cost.cpu:7.1f} s CPU {cost.memory:6.0f} MB"
         )
