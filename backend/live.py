@@ -109,7 +109,7 @@ class LiveView:
         observations = np.array(person.window, OBSERVATION)
         fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
         if fresh.any():
-            swapped = swaps.swapped(swaps.limbs(observations), observations["time"])
+            swapped = swaps.swapped(swaps.jumps(observations), observations["time"])
             motion = self._solver.solve(swaps.exchanged(observations, swapped), skeleton, self._camera)
             if not self._standing:  # once: another floor later would make everyone jump
                 self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True

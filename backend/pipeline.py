@@ -166,7 +166,7 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
-        swapped = swaps.swapped(np.concatenate([swaps.limbs(block) for block in store.person(track).blocks()]), times)
+        swapped = swaps.swapped(_jumps(store.person(track)), times)
         parts = []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
@@ -190,6 +190,11 @@ def _windows(
         after = int(np.searchsorted(times, times[stop - 1] + HALO, side="right"))
         window = swaps.exchanged(records.read(before, after), swapped[before:after])
         yield window, slice(start - before, stop - before)
+
+
+def _jumps(records: RecordFile) -> NDArray[Any]:
+    """`swaps.jumps` of a whole take, a block at a time."""
+    return np.concatenate([swaps.jumps(records.read(i, i + BLOCK + 1)) for i in range(0, len(records), BLOCK)])
 
 
 def _samples(records: RecordFile) -> list[NDArray[Any]]:

@@ -146,7 +146,8 @@ class ObservationStore:
 
     def times(self, track: int) -> NDArray[np.float64]:
         """(T,) seconds: when the person is seen."""
-        return np.concatenate([block["time"] for block in self.person(track).blocks()])
+        # Copies: a view of one field would keep its whole block in memory.
+        return np.concatenate([block["time"].copy() for block in self.person(track).blocks()])
 
     def last(self) -> dict[int, np.void]:
         """The last observation of every person so far."""

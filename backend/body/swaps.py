@@ -26,35 +26,42 @@ _LIMBS = slice(11, 29)  # the list goes left, right, left, right, ...
 STAY = 0.02  # metres a frame that "as the model says" is better than "swapped", all else equal
 
 
-def limbs(observations: NDArray[Any]) -> Array:
-    """What `swapped` looks at: (T, 18, 3) metres, hip-centred, shoulders to ankles, left and right in turn."""
+def _limbs(observations: NDArray[Any]) -> Array:
+    """(T, 18, 3) metres, hip-centred, shoulders to ankles, left and right in turn."""
     return observations["landmarks"][:, _LIMBS, :3]
 
 
-def swapped(points: Array, times: Array) -> NDArray[np.bool_]:
+def jumps(observations: NDArray[Any]) -> Array:
+    """What `swapped` looks at: (T - 1, 2) metres that the limbs move on average from each of (T,) OBSERVATIONs to the
+    next, as they are and when left and right are exchanged in between."""
+    points = _limbs(observations)
+    mirrored = points.reshape(len(points), -1, 2, 3)[:, :, ::-1].reshape(points.shape)
+    same = np.linalg.norm(points[1:] - points[:-1], axis=-1).mean(-1)
+    cross = np.linalg.norm(mirrored[1:] - points[:-1], axis=-1).mean(-1)
+    return np.stack([same, cross], axis=-1)
+
+
+def swapped(jumps: Array, times: Array) -> NDArray[np.bool_]:
     """Frames (T,) in which left and right have to be exchanged so that the body moves on smoothly.
 
     Viterbi over two states: a change of state costs the way that the limbs would jump, and being swapped costs a
     little, so that of two readings that move equally well the landmark model's own wins, by majority over each
-    unbroken stretch. points: `limbs` of the person (T, 18, 3); times (T,) seconds.
+    unbroken stretch. jumps: of the person's frames (T - 1, 2), see there; times (T,) seconds.
     """
-    mirrored = points.reshape(len(points), -1, 2, 3)[:, :, ::-1].reshape(points.shape)
-    same = np.linalg.norm(np.diff(points, axis=0), axis=-1).mean(-1)
-    cross = np.linalg.norm(mirrored[1:] - points[:-1], axis=-1).mean(-1)
     # After a gap in time the body may have turned: no evidence either way.
     fresh = np.diff(times) > 0.25
-    same, cross = np.where(fresh, 0.0, same), np.where(fresh, 0.0, cross)
+    same, cross = np.where(fresh, 0.0, jumps.T)
 
     cost = np.array([0.0, STAY])
-    came_from = np.zeros((len(points), 2), int)
-    for t in range(1, len(points)):
+    came_from = np.zeros((len(times), 2), int)
+    for t in range(1, len(times)):
         step = np.array([[same[t - 1], cross[t - 1]], [cross[t - 1], same[t - 1]]])  # [now, before]
         total = cost[None] + step
         came_from[t] = total.argmin(1)
         cost = total.min(1) + [0.0, STAY]
-    states = np.zeros(len(points), bool)
+    states = np.zeros(len(times), bool)
     state = int(cost.argmin())
-    for t in range(len(points) - 1, -1, -1):
+    for t in range(len(times) - 1, -1, -1):
         states[t] = bool(state)
         state = came_from[t, state]
     return states

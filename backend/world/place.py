@@ -20,6 +20,7 @@ DEPTH = 0.10  # along it, as part of the distance
 ACCELERATION = 8.0  # m/s^2, of the pelvis
 SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
+STRETCH, OVERLAP = 2400, 600  # frames
 SHIFT = 0.04  # a foot against where the body stage put it
 
 
@@ -65,14 +66,31 @@ class RootPath:
         )
         return RootPath(times, pelvis, feet, contacts, parts[0].level)
 
+    def part(self, span: slice) -> RootPath:
+        """Some of the frames."""
+        return RootPath(self.times[span], self.pelvis[span], self.feet[span], self.contacts[span], self.level)
+
 
 def settle(path: RootPath, camera: Camera) -> tuple[Array, Array]:
     """The most likely path of the pelvis and of both feet, given that planted feet do not slip.
 
-    Least squares over all frames at once (linear, banded: time and memory grow with the take's length only through
-    the few numbers in `path`).
+    Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
+    by far more time than frames know of each other and fade into one another.
     -> pelvis (T, 3) metres, world; shift (T, 2, 3) metres by which the left and right foot must move beyond that.
     """
+    frames = len(path.times)
+    pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
+    for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
+        span = slice(start, start + STRETCH)
+        one, two = _settle_stretch(path.part(span), camera)
+        fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
+        pelvis[span] += fade * (one - pelvis[span])
+        shift[span] += fade[..., None] * (two - shift[span])
+    return pelvis, shift
+
+
+def _settle_stretch(path: RootPath, camera: Camera) -> tuple[Array, Array]:
+    """`settle` with all frames in one system of equations."""
     eye = to_world(np.zeros(3), camera)
     sight = path.pelvis - eye
     distance = np.linalg.norm(sight, axis=-1)

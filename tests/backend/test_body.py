@@ -146,7 +146,7 @@ def test_left_and_right_exchanged_for_a_while_are_put_right() -> None:
     wrong = np.zeros(60, bool)
     wrong[20:38] = True
     seen = swaps.exchanged(observations, wrong)
-    found = swaps.swapped(swaps.limbs(seen), seen["time"])
+    found = swaps.swapped(swaps.jumps(seen), seen["time"])
     np.testing.assert_array_equal(found, wrong)
     mended = swaps.exchanged(seen, found)
     np.testing.assert_array_equal(mended["landmarks"], observations["landmarks"])
