@@ -1,1 +1,1 @@
-"""Retargeting onto the animator's own rig: numpy only, except the modules that say they need Blender."""
+"""Captured motion onto the animator's own rig: plain numpy, except for the modules that say they need Blender."""

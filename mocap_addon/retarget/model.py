@@ -1,32 +1,35 @@
-"""What retargeting works on: a rig, which bone does what on it, and the motion that is put onto it."""
+"""What retargeting works on: a rig as numbers, what its bones are for, and the motion that is put onto it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...backend.core import skeleton
 from ...backend.core.rotations import Array
+from ...backend.core.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class Rig:
-    """An armature's rest pose and what its bones can do; N bones, parents before children.
+    """An armature's rest pose and what its bones can do; N bones. Parents come before their children.
 
     names: bone names.
-    parents: (N,) index of the parent or -1.
-    rest: (N, 4, 4) rest matrices in armature space, object units, no scale; y runs along the bone.
+    parents: (N,) row of the parent, or -1. The parent that really moves the bone: where a constraint replaces it
+        (the sockets of control rigs), the bone that the constraint follows.
+    rest: (N, 4, 4) rest matrices in armature space, object units, without scale; y along the bone.
     lengths: (N,) object units.
-    inherit_rotation, local_location, connected: (N,) bool; the location of a connected bone cannot be keyed.
+    inherit_rotation: (N,) `use_inherit_rotation`, as it really works on the bone.
+    local_location: (N,) `use_local_location`.
+    connected: (N,) the location of a connected bone cannot be keyed.
     rotation_modes: "QUATERNION", "AXIS_ANGLE", "XYZ", ...
-    locks: (N, 7) bool, location xyz and rotation wxyz (w is unused by Euler modes).
-    world: (4, 4) the object's matrix_world: rotation, scale, also non-uniform or mirrored parents.
+    locks: (N, 7) location x, y, z and rotation w, x, y, z (w is not used by Euler angles).
+    world: (4, 4) the object's `matrix_world`.
     """
 
     names: tuple[str, ...]
-    parents: NDArray[np.int_]
+    parents: NDArray[np.integer]
     rest: Array
     lengths: Array
     inherit_rotation: NDArray[np.bool_]
@@ -36,44 +39,88 @@ class Rig:
     locks: NDArray[np.bool_]
     world: Array
 
+    @property
+    def index(self) -> dict[str, int]:
+        """Row of each bone."""
+        return {name: i for i, name in enumerate(self.names)}
 
-# A role is what a bone is for, in SMPL-X's words: "pelvis", "spine" (chain), "neck" (chain), "head", "left_collar",
-# "left_shoulder" (upper arm), "left_elbow" (forearm), "left_wrist" (hand), "left_hip" (thigh), "left_knee" (shin),
-# "left_ankle" (foot), "left_foot" (toes), "left_index1" ..., "left_thumb1" ..., "jaw", "left_eye", and the same right;
-# "root": the bone that carries root motion (may be missing: then the pelvis carries it).
+
 @dataclass
 class Mapping:
-    """Which bones of a rig play which role.
+    """What the bones of one rig are for.
 
-    family: "rigify", "mixamo", ..., "unknown" (a humanoid found by its structure), "none" (no humanoid).
-    bones: role -> bones from the body outwards (chains: several; else one).
-    twists: role -> twist bones that share its roll.
-    confidence: bone -> 0 .. 1.
-    corrections: bone -> quaternion (4,), the user's correction of the virtual calibration pose.
-    unmapped: bones without a role.
+    A role is SMPL-X's word for a bone: "pelvis", "spine" (chain, without the pelvis, up to the chest), "neck" (chain),
+    "head", "left_collar", "left_shoulder" (upper arm), "left_elbow" (forearm), "left_wrist" (hand), "left_hip" (thigh),
+    "left_knee" (shin), "left_ankle" (foot), "left_foot" (toes), "left_index1" to "left_index3" and so on for middle,
+    ring, pinky and thumb, "jaw", "left_eye", the same on the right, and "root", the bone that carries root motion.
+    IK controls, all of them optional: "left_ankle_ik", "left_knee_pole", "left_wrist_ik", "left_elbow_pole".
+
+    bones: role -> bones from the body outwards; one bone, except for chains.
+    twists: role -> twist bones that share the roll of its bone ("left_elbow": ["forearm_twist_01.L"]).
+    confidence: bone -> 0..1.
+    corrections: bone -> quaternion (4,), the user's correction of the virtual calibration pose in the bone's own axes;
+        it turns that bone alone.
+    unmapped: names of the other bones.
     """
 
-    family: str
-    bones: dict[str, list[str]]
-    twists: dict[str, list[str]]
-    confidence: dict[str, float]
-    corrections: dict[str, Array]
-    unmapped: list[str]
+    family: str = "unknown"
+    bones: dict[str, list[str]] = field(default_factory=dict)
+    twists: dict[str, list[str]] = field(default_factory=dict)
+    confidence: dict[str, float] = field(default_factory=dict)
+    corrections: dict[str, Array] = field(default_factory=dict)
+    unmapped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class SourceMotion:
-    """What is put onto a rig: T frames; world z up, metres, floor at z = 0.
+    """What is put onto a rig; T frames. World: z up, metres, the floor at z = 0.
 
     times: (T,) seconds.
-    body: the source's rest pose, SMPL-X joints.
-    local: (T, 55, 4) parent-relative quaternions as in backend.core.skeleton.
+    body: proportions of the source, SMPL-X's zero pose.
+    local: (T, 55, 4) parent-relative quaternions, the first one in the world (`skeleton.forward_kinematics`).
     pelvis: (T, 3) metres.
-    contacts: (T, 4) uint8, see skeleton.CONTACTS.
+    contacts: (T, 4) `skeleton.CONTACTS`; zeros if nothing is known.
     """
 
     times: Array
-    body: skeleton.Skeleton
+    body: Skeleton
     local: Array
     pelvis: Array
     contacts: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Values of one bone's channels, as Blender has them: seen from the bone's rest.
+
+    rotation: (T, 4) unit quaternions, sign-continuous, whatever the bone's rotation mode (`euler.to_mode`); None: not
+        keyed.
+    location: (T, 3) object units in the bone's own location space; None: not keyed.
+    """
+
+    rotation: Array | None = None
+    location: Array | None = None
+
+
+Retargeted = dict[str, Channels]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chooses.
+
+    root: "bone": the root bone carries the way over the floor and the heading; "hips": the pelvis carries all;
+        "in_place": the character stays where it is.
+    lock: world axes x, y, z along which the character keeps its first position.
+    scale: "hip_height", or metres of the character's way for each metre of the source's.
+    feet: planted feet stay planted and the floor is not crossed.
+    fingers: fingers are mapped.
+    ik_controls: IK controls follow the limbs.
+    """
+
+    root: str = "hips"
+    lock: tuple[bool, bool, bool] = (False, False, False)
+    scale: str | float = "hip_height"
+    feet: bool = True
+    fingers: bool = True
+    ik_controls: bool = False
