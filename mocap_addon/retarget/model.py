@@ -55,6 +55,7 @@ class Mapping:
     ring, pinky and thumb, "jaw", "left_eye", the same on the right, and "root", the bone that carries root motion.
     IK controls, all of them optional: "left_ankle_ik", "left_knee_pole", "left_wrist_ik", "left_elbow_pole".
 
+    family: "rigify", "mixamo", ..., "unknown" (a humanoid found by its structure), "none" (no humanoid).
     bones: role -> bones from the body outwards; one bone, except for chains.
     twists: role -> twist bones that share the roll of its bone ("left_elbow": ["forearm_twist_01.L"]).
     confidence: bone -> 0..1.
