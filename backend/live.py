@@ -113,8 +113,9 @@ class LiveView:
             motion = self._solver.solve(swaps.exchanged(observations, swapped), skeleton, self._camera)
             if not self._standing:  # once: another floor later would make everyone jump
                 self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True
-            motion = place(motion, skeleton, self._camera)
-            motion.pelvis, _ = settle(RootPath.of(motion, skeleton), self._camera)
+            motion = place(motion, self._camera)
+            root = settle(RootPath.of(motion, skeleton, self._camera), self._camera)
+            motion.pelvis, motion.contacts = root.pelvis, root.contacts
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
             person.emitted = float(observations["time"][fresh][-1])
             person.forget(person.emitted - HALO)

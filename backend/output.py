@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import engines
 from .body.reach import move_feet
@@ -28,6 +27,7 @@ from .progress import Progress, person_name
 from .stages import Camera
 from .store import BLOCK, ObservationStore, RecordFile, writing
 from .video import VideoInfo
+from .world.place import Settled
 
 # What the body and world stages leave of one person in one frame, beside what is settled over the whole take.
 SOLVED = np.dtype([("rotations", "<f4", (skeleton.COUNT, 4)), ("confidence", "<f4", (skeleton.COUNT,))])
@@ -36,16 +36,13 @@ _PACKAGES = ("numpy", "av", "opencv-python-headless", "ai-edge-litert", "onnxrun
 
 @dataclass(frozen=True)
 class SolvedPerson:
-    """One person after the last stage, T frames. solved: T records of SOLVED; pelvis (T, 3) metres, world;
-    shift (T, 2, 3) metres by which the feet move to stay planted; contacts (T, 4) uint8."""
+    """One person after the last stage, T frames. solved: T records of SOLVED; root: where pelvis and feet settle."""
 
     track: int
     skeleton: Skeleton
     solved: RecordFile
     times: Array
-    pelvis: Array
-    shift: Array
-    contacts: NDArray[np.uint8]
+    root: Settled
 
 
 def working_folder(output: Path) -> Path:
@@ -114,11 +111,11 @@ def _write_take(
 
     def planted() -> Iterator[Array]:
         for span, local in zip(spans, solved("rotations"), strict=True):
-            yield move_feet(local, person.pelvis[span], person.shift[span], person.skeleton)
+            yield move_feet(local, person.root.pelvis[span], person.root.shift[span], person.skeleton)
 
     def posed() -> Iterator[tuple[Array, Array]]:
         for span, local in zip(spans, planted(), strict=True):
-            yield skeleton.forward_kinematics(person.skeleton, local, person.pelvis[span])
+            yield skeleton.forward_kinematics(person.skeleton, local, person.root.pelvis[span])
 
     def constant(value: Array) -> Iterator[Array]:
         return (np.broadcast_to(value, (span.stop - span.start, *value.shape)) for span in spans)
@@ -128,7 +125,7 @@ def _write_take(
     feet = (skeleton.posed_points(person.skeleton, *pose, skeleton.FOOT_POINTS) for pose in posed())
 
     file.put_blocks("poses", "<f4", (count, 3 * skeleton.COUNT), poses)
-    file.put("trans", (person.pelvis - rest[0]).astype(np.float32))
+    file.put("trans", (person.root.pelvis - rest[0]).astype(np.float32))
     file.put("betas", np.zeros(16, np.float32))
     file.put("gender", "neutral")
     file.put("mocap_frame_rate", float(rate))
@@ -136,7 +133,7 @@ def _write_take(
     file.put("rest_offsets", rest)
     file.put_blocks("joints", "<f4", (count, skeleton.COUNT, 3), joints)
     file.put_blocks("keypoints_foot", "<f4", (count, len(skeleton.FOOT_POINTS), 3), feet)
-    file.put("contacts", person.contacts.astype(np.uint8))
+    file.put("contacts", person.root.contacts)
     file.put_blocks("confidence", "<f4", (count, skeleton.COUNT), solved("confidence"))
     file.put_blocks("keypoints2d", "<f4", (count, 133, 3), seen("keypoints"))
     file.put_blocks("landmarks3d", "<f4", (count, 33, 4), seen("landmarks"))

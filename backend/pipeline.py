@@ -162,7 +162,6 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
     total, done = sum(store.seen[track].frames for track in skeletons), 0
     persons = []
     for track, body in skeletons.items():
-        camera, level = ground.camera, ground.levels[track]
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
@@ -170,12 +169,11 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         parts = []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
-            motion = _rows(place(solver.solve(window, body, camera), body, camera, level), inner)
-            spool.append(_solved(motion))
-            parts.append(RootPath.of(motion, body, level))
-            done += len(motion.times)
-        root = RootPath.joined(parts)
-        persons.append(SolvedPerson(track, body, spool, times, *settle(root, camera), root.contacts))
+            motion = place(solver.solve(window, body, ground.camera), ground.camera)
+            spool.append(_solved(motion)[inner])
+            parts.append(RootPath.of(motion, body, ground.camera).rows(inner))
+            done += inner.stop - inner.start
+        persons.append(SolvedPerson(track, body, spool, times, settle(RootPath.joined(parts), ground.camera)))
     progress.stage("solve", total, total)
     return persons
 
@@ -202,12 +200,6 @@ def _samples(records: RecordFile) -> list[NDArray[Any]]:
     count = len(records)
     starts = range(0, count, max(SAMPLE_FRAMES, -(-count // SAMPLE_WINDOWS)))
     return [records.read(start, min(start + SAMPLE_FRAMES, count)) for start in starts]
-
-
-def _rows(motion: Motion, rows: slice) -> Motion:
-    return Motion(
-        motion.times[rows], motion.rotations[rows], motion.pelvis[rows], motion.confidence[rows], motion.contacts[rows]
-    )
 
 
 def _solved(motion: Motion) -> NDArray[Any]:

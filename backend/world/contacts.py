@@ -1,4 +1,4 @@
-"""Which heels and toes stand on the floor, frame by frame."""
+"""Which heels and toes stand on something, frame by frame, and how high that is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ..smoothing import local_quadratic
 from ..stages import Camera, Motion
 
 SPEED = (0.35, 0.60)  # m/s: a contact begins below the first and ends above the second
-HEIGHT = (0.07, 0.11)  # m above the floor, likewise
+LIFT = (0.07, 0.11)  # m above the lowest point of both feet, likewise
+FLOOR_REACH = 0.2  # m: feet planted this close to the floor stand on it; others on a step, a wall, a stage
+LONG = 0.3  # s: who stands that long shows that there is something to stand on; the top of a jump is shorter
+SAME_LEVEL = 0.1  # m
 
 
 def contact_points(skeleton: Skeleton, motion: Motion) -> Array:
@@ -47,12 +50,30 @@ def hysteresis(on: NDArray[np.bool_], off: NDArray[np.bool_]) -> NDArray[np.bool
     return out
 
 
-def find_contacts(points: Array, speed: Array) -> NDArray[np.uint8]:
-    """points (T, 4, 3) metres, world (floor at z = 0); speed (T, 4) m/s. -> (T, 4) uint8"""
+def find_contacts(points: Array, speed: Array, times: Array) -> tuple[NDArray[np.uint8], Array]:
+    """points (T, N, 3) metres, world (floor at z = 0); speed (T, N) m/s; times (T,) seconds.
+
+    -> contacts (T, N) uint8 and, where there is one, the height of what is stood on (T, N) metres.
+    """
     height = points[..., 2]
-    on = (speed < SPEED[0]) & (height < HEIGHT[0])
-    off = (speed > SPEED[1]) | (height > HEIGHT[1])
-    return hysteresis(on, off).astype(np.uint8)
+    lift = height - height.min(1, keepdims=True)
+    held = hysteresis((speed < SPEED[0]) & (lift < LIFT[0]), (speed > SPEED[1]) | (lift > LIFT[1]))
+    spans = [(k, span, float(np.median(height[span, k]))) for k in range(held.shape[1]) for span in _spans(held[:, k])]
+    supports = [0.0] + [h for _, span, h in spans if times[span.stop - 1] - times[span.start] >= LONG]
+
+    contacts, ground = np.zeros(held.shape, np.uint8), np.zeros(height.shape)
+    for k, span, level in spans:
+        reach = [FLOOR_REACH] + [SAME_LEVEL] * (len(supports) - 1)
+        if any(abs(level - support) < r for support, r in zip(supports, reach, strict=True)):
+            contacts[span, k] = 1
+            ground[span, k] = 0.0 if abs(level) < FLOOR_REACH else level
+    return contacts, ground
+
+
+def _spans(on: NDArray[np.bool_]) -> list[slice]:
+    """The unbroken runs of True in (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def to_camera(points: Array, camera: Camera) -> Array:

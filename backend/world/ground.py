@@ -26,11 +26,9 @@ FLOOR_SHARE = 0.2  # of all planted feet must agree before a level counts as the
 
 @dataclass(frozen=True)
 class Ground:
-    """Where everyone stands: the camera over the floor, and for each person the height of what they stand on (metres
-    above the floor) and the factor by which their bones grow or shrink."""
+    """The camera over the floor, and for each person the factor by which their bones grow or shrink to stand on it."""
 
     camera: Camera
-    levels: dict[int, float]
     sizes: dict[int, float]
 
 
@@ -50,20 +48,14 @@ def find_ground(people: dict[int, tuple[Skeleton, Motion]], camera: Camera) -> G
         if len(planted) >= 8:
             heights[track] = to_world(planted, camera)[:, 2]
     if not heights:
-        return Ground(camera, dict.fromkeys(people, 0.0), dict.fromkeys(people, 1.0))
+        return Ground(camera, dict.fromkeys(people, 1.0))
 
     eye = to_world(np.zeros(3), camera)[2]
     levels = {track: float(np.median(h)) for track, h in heights.items()}
     floor = _common_level(levels, {track: len(h) for track, h in heights.items()}, eye)
     sizes = {track: (eye - floor) / (eye - level) for track, level in levels.items() if eye - level > 0.1}
     sizes = {track: size for track, size in sizes.items() if 1 / RESIZE < size < RESIZE}
-    camera = replace(camera, t=camera.t + floor * up)
-    standing = {track: 0.0 if track in sizes else level - floor for track, level in levels.items()}
-    return Ground(
-        camera,
-        {track: standing.get(track, 0.0) for track in people},
-        {track: sizes.get(track, 1.0) for track in people},
-    )
+    return Ground(replace(camera, t=camera.t + floor * up), {track: sizes.get(track, 1.0) for track in people})
 
 
 def _common_level(levels: dict[int, float], evidence: dict[int, int], eye: float) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from ..core import rotations
 from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
-from .contacts import contact_points, find_contacts, sideways_speed, to_world
+from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
 
 # One standard deviation of what is measured and assumed, metres and seconds.
 ASIDE = 0.015  # where the pelvis is seen, across the line of sight
@@ -24,18 +25,11 @@ STRETCH, OVERLAP = 2400, 600  # frames
 SHIFT = 0.04  # a foot against where the body stage put it
 
 
-def place(motion: Motion, skeleton: Skeleton, camera: Camera, level: float = 0.0) -> Motion:
-    """Camera space -> world (z up, floor at z = 0), contacts filled in. Frames need not be evenly spaced in time.
-
-    level: metres above the floor of what the person stands on.
-    """
-    points = contact_points(skeleton, motion)
-    speed = sideways_speed(points, motion.times)
-    to_upright = rotations.inverse(camera.rotation)
+def place(motion: Motion, camera: Camera) -> Motion:
+    """Camera space -> world (z up, floor at z = 0)."""
     turned = motion.rotations.copy()
-    turned[:, 0] = rotations.multiply(to_upright, turned[:, 0])
-    contacts = find_contacts(to_world(points, camera) - [0.0, 0.0, level], speed)
-    return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera), contacts=contacts)
+    turned[:, 0] = rotations.multiply(rotations.inverse(camera.rotation), turned[:, 0])
+    return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera))
 
 
 @dataclass
@@ -43,78 +37,73 @@ class RootPath:
     """What the root's path depends on, for a whole take: a few numbers a frame.
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; feet (T, 4, 3) the contact points seen from the
-    pelvis, world axes; contacts (T, 4) uint8; level: metres above the floor of what the person stands on.
+    pelvis, world axes; speed (T, 4) m/s of these points across the line of sight.
     """
 
     times: Array
     pelvis: Array
     feet: Array
-    contacts: NDArray[np.uint8]
-    level: float = 0.0
+    speed: Array
 
     @staticmethod
-    def of(motion: Motion, skeleton: Skeleton, level: float = 0.0) -> RootPath:
-        """The path of a placed motion."""
-        feet = contact_points(skeleton, motion) - motion.pelvis[:, None]
-        return RootPath(motion.times, motion.pelvis, feet, motion.contacts, level)
+    def of(motion: Motion, skeleton: Skeleton, camera: Camera) -> RootPath:
+        """The path of a placed motion. Frames need not be evenly spaced in time."""
+        points = contact_points(skeleton, motion)
+        speed = sideways_speed(to_camera(points, camera), motion.times)
+        return RootPath(motion.times, motion.pelvis, points - motion.pelvis[:, None], speed)
+
+    def rows(self, rows: slice) -> RootPath:
+        """Some of the frames."""
+        return RootPath(self.times[rows], self.pelvis[rows], self.feet[rows], self.speed[rows])
 
     @staticmethod
     def joined(parts: list[RootPath]) -> RootPath:
         """One path of consecutive parts."""
-        times, pelvis, feet, contacts = (
-            np.concatenate([getattr(p, name) for p in parts]) for name in ("times", "pelvis", "feet", "contacts")
-        )
-        return RootPath(times, pelvis, feet, contacts, parts[0].level)
-
-    def part(self, span: slice) -> RootPath:
-        """Some of the frames."""
-        return RootPath(self.times[span], self.pelvis[span], self.feet[span], self.contacts[span], self.level)
+        return RootPath(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(RootPath)))
 
 
-def settle(path: RootPath, camera: Camera) -> tuple[Array, Array]:
+class Settled(NamedTuple):
+    """pelvis (T, 3) metres, world; shift (T, 2, 3) metres by which the left and right foot must move beyond that;
+    contacts (T, 4) uint8 in `skeleton.CONTACTS` order."""
+
+    pelvis: Array
+    shift: Array
+    contacts: NDArray[np.uint8]
+
+
+def settle(path: RootPath, camera: Camera) -> Settled:
     """The most likely path of the pelvis and of both feet, given that planted feet do not slip.
 
-    Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
-    by far more time than frames know of each other and fade into one another.
-    -> pelvis (T, 3) metres, world; shift (T, 2, 3) metres by which the left and right foot must move beyond that.
+    Least squares over all frames at once (linear, banded: time and memory grow with the take's length only through
+    the few numbers in `path`).
     """
-    frames = len(path.times)
-    pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
-    for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
-        span = slice(start, start + STRETCH)
-        one, two = _settle_stretch(path.part(span), camera)
-        fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
-        pelvis[span] += fade * (one - pelvis[span])
-        shift[span] += fade[..., None] * (two - shift[span])
-    return pelvis, shift
-
-
-def _settle_stretch(path: RootPath, camera: Camera) -> tuple[Array, Array]:
-    """`settle` with all frames in one system of equations."""
+    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, path.speed, path.times)
     eye = to_world(np.zeros(3), camera)
     sight = path.pelvis - eye
     distance = np.linalg.norm(sight, axis=-1)
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]
     precision = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
-    feet = path.feet - [0.0, 0.0, path.level]
-    pelvis = _above_floor(path.times, path.pelvis, precision, feet, path.contacts)
+    pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, contacts, ground)
 
     shift = np.zeros((len(pelvis), 2, 3))
     calm = np.broadcast_to(np.eye(3) / SHIFT**2, precision.shape)
     for side in (0, 1):
-        pair = slice(2 * side, 2 * side + 2)
-        settled = pelvis[:, None] + feet[:, pair]
-        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, settled, path.contacts[:, pair])
-    return pelvis, shift
+        pair = np.s_[:, 2 * side : 2 * side + 2]
+        feet = pelvis[:, None] + path.feet[pair]
+        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, feet, contacts[pair], ground[pair])
+    return Settled(pelvis, shift, contacts)
 
 
-def _above_floor(times: Array, target: Array, precision: Array, feet: Array, contacts: NDArray[np.uint8]) -> Array:
+def _above_floor(
+    times: Array, target: Array, precision: Array, feet: Array, contacts: NDArray[np.uint8], ground: Array
+) -> Array:
     """`_solve`, and again with every point that came out below the floor held up."""
-    x = _solve(times, target, precision, feet, contacts, contacts > 0)
+    held = contacts > 0
+    x = _solve(times, target, precision, feet, held, held, ground)
     for _ in range(2):
-        low = (x[:, None] + feet)[..., 2] < 0.0
-        x = _solve(times, target, precision, feet, contacts, low | (contacts > 0))
+        low = ((x[:, None] + feet)[..., 2] < 0.0) & ~held
+        x = _solve(times, target, precision, feet, held, held | low, np.where(low, 0.0, ground))
     return x
 
 
@@ -123,23 +112,24 @@ def _solve(
     target: Array,
     precision: Array,
     feet: Array,
-    contacts: NDArray[np.uint8],
-    on_floor: NDArray[np.bool_],
+    held: NDArray[np.bool_],
+    grounded: NDArray[np.bool_],
+    ground: Array,
 ) -> Array:
-    """argmin over x (T, 3) of  |x - target|^2 in `precision`  +  |slip of x + feet while in contact|^2
-    +  |height of x + feet while on the floor|^2  +  |acceleration of x|^2."""
+    """argmin over x (T, 3) of  |x - target|^2 in `precision`  +  |slip of x + feet while held|^2
+    +  |height of x + feet over the ground while grounded|^2  +  |acceleration of x|^2."""
     frames = len(times)
     blocks = [np.zeros((frames - k, 3, 3)) for k in range(min(3, frames))]  # between t and t + k
     right = np.einsum("tij,tj->ti", precision, target)
     blocks[0] += precision
     eye = np.eye(3)
     for k in range(feet.shape[1]):
-        held, height = contacts[:, k].astype(float), on_floor[:, k] / FLOOR**2
-        blocks[0][:, 2, 2] += height
-        right[:, 2] -= height * feet[:, k, 2]
+        weight = grounded[:, k] / FLOOR**2
+        blocks[0][:, 2, 2] += weight
+        right[:, 2] += weight * (ground[:, k] - feet[:, k, 2])
         if frames > 1:
             near = np.diff(times) < 0.25  # nothing is known across a gap
-            tie = (held[1:] * held[:-1] * near / SLIP**2)[:, None]
+            tie = (held[1:, k] & held[:-1, k] & near)[:, None] / SLIP**2
             move = tie * -np.diff(feet[:, k], axis=0)
             blocks[0][1:] += tie[..., None] * eye
             blocks[0][:-1] += tie[..., None] * eye

@@ -14,7 +14,7 @@ from backend.core.skeleton import INDEX as JOINT
 from backend.stages import Camera, Motion
 from backend.world.camera import LEVEL
 from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
-from backend.world.ground import upright_camera
+from backend.world.ground import find_ground, upright_camera
 from backend.world.place import RootPath, place, settle
 
 
@@ -61,13 +61,13 @@ def test_the_world_is_upright_and_the_floor_at_zero(pitch: float, roll: float) -
 def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     body, motion = stepping(120)
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
-    placed = place(seen_by(camera, motion), body, camera)
+    placed = place(seen_by(camera, motion), camera)
+    np.testing.assert_allclose(placed.pelvis, motion.pelvis, atol=1e-9)
+    found = settle(RootPath.of(placed, body, camera), camera).contacts.astype(bool)
     truly_down = contact_points(body, motion)[..., 2] < 0.01
     high_up = contact_points(body, motion)[..., 2] > 0.12
-    found = placed.contacts.astype(bool)
     assert found[truly_down].mean() > 0.85
     assert found[high_up].mean() < 0.02
-    np.testing.assert_allclose(placed.pelvis, motion.pelvis, atol=1e-9)
 
 
 def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> None:
@@ -80,10 +80,10 @@ def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> No
     slow = np.cumsum(random.normal(0, 0.02, frames))
     slow -= np.linspace(slow[0], slow[-1], frames)  # wanders by decimetres, comes back
     stretched = seen.pelvis * (1 + (slow + random.normal(0, 0.01, frames)) / 4.0)[:, None]
-    placed = place(replace(seen, pelvis=stretched), body, camera)
+    placed = place(replace(seen, pelvis=stretched), camera)
     measured = np.ptp(placed.pelvis, axis=0).max()
-    placed.contacts = np.ones_like(placed.contacts)
-    pelvis, shift = settle(RootPath.of(placed, body), camera)
+    pelvis, shift, contacts = settle(RootPath.of(placed, body, camera), camera)
+    assert contacts.mean() > 0.95
     assert measured > 0.2
     assert np.ptp(pelvis, axis=0).max() < 0.01
     assert np.abs(shift).max() < 0.03
@@ -95,12 +95,11 @@ def test_planted_feet_stand_still_after_settling() -> None:
     random = np.random.default_rng(3)
     seen = seen_by(camera, motion)
     noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (240, 1))))
-    placed = place(noisy, body, camera)
-    path = RootPath.of(placed, body)
-    pelvis, shift = settle(path, camera)
+    path = RootPath.of(place(noisy, camera), body, camera)
+    pelvis, shift, contacts = settle(path, camera)
     feet = pelvis[:, None] + path.feet + shift.repeat(2, axis=1)
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * 30
-    held = (path.contacts[1:] & path.contacts[:-1]).astype(bool)
+    held = (contacts[1:] & contacts[:-1]).astype(bool)
     assert speed[held].mean() < 0.02
     # Lifted feet keep moving: nothing was pinned that should not be.
     assert speed[~held].max() > 0.5
@@ -110,15 +109,44 @@ def test_settling_a_take_of_one_or_two_frames() -> None:
     for frames in (1, 2, 3):
         body, motion = stepping(frames)
         camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
-        placed = place(seen_by(camera, motion), body, camera)
-        pelvis, shift = settle(RootPath.of(placed, body), camera)
+        placed = place(seen_by(camera, motion), camera)
+        pelvis, shift, _ = settle(RootPath.of(placed, body, camera), camera)
         np.testing.assert_allclose(pelvis, motion.pelvis, atol=0.05)
         assert shift.shape == (frames, 2, 3)
 
 
 def test_contacts_begin_and_end_once() -> None:
-    points = np.zeros((6, 1, 3))
+    points = np.zeros((6, 2, 3))  # the second foot stays on the floor
     points[:, 0, 2] = [0.2, 0.06, 0.09, 0.09, 0.12, 0.09]
-    assert find_contacts(points, np.zeros((6, 1)))[:, 0].tolist() == [0, 1, 1, 1, 0, 0]
+    contacts, _ = find_contacts(points, np.zeros((6, 2)), np.arange(6) / 10.0)
+    assert contacts[:, 0].tolist() == [0, 1, 1, 1, 0, 0]
     on, off = np.array([[1], [0], [0]], bool), np.array([[0], [0], [1]], bool)
     assert hysteresis(on, off)[:, 0].tolist() == [True, True, False]
+
+
+def test_a_wall_is_stood_on_and_the_top_of_a_jump_is_not() -> None:
+    times = np.arange(60) / 30.0
+    height, speed = np.full(60, 1.2), np.zeros(60)
+    jump = slice(24, 45)  # up and down again, for a moment slow in mid air
+    height[jump] = 1.2 + 0.4 * np.sin(np.linspace(0, np.pi, 21))
+    speed[jump] = np.abs(np.gradient(height[jump], times[jump]))
+    points = np.zeros((60, 2, 3))
+    points[..., 2] = height[:, None]
+    contacts, ground = find_contacts(points, np.stack([speed, speed], 1), times)
+    assert contacts[:20].all()
+    assert contacts[46:].all()
+    assert not contacts[30:39].any()
+    np.testing.assert_allclose(ground[contacts > 0], 1.2, atol=0.05)
+
+
+def test_people_of_unknown_size_share_one_floor() -> None:
+    body, motion = stepping(90)
+    camera = camera_at(height=1.5, distance=5.0, pitch=0.15)
+    near = seen_by(camera, motion)
+    eye = to_world(np.zeros(3), camera)
+    small = body.scaled(0.9)  # the same picture, taken for a person nine tenths as large and as far
+    shrunk = replace(near, pelvis=near.pelvis * 0.9)
+    ground = find_ground({1: (body, near), 2: (small, shrunk), 3: (body, near)}, level(camera))
+    ratio = ground.sizes[2] / ground.sizes[1]
+    assert ratio == pytest.approx(1 / 0.9, abs=0.03)
+    assert eye[2] == pytest.approx(1.5)
