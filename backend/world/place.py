@@ -21,8 +21,9 @@ DEPTH = 0.10  # along it, as part of the distance
 ACCELERATION = 8.0  # m/s^2, of the pelvis
 SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
-STRETCH, OVERLAP = 2400, 600  # frames
 SHIFT = 0.04  # a foot against where the body stage put it
+
+STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
 def place(motion: Motion, camera: Camera) -> Motion:
@@ -74,32 +75,43 @@ class Settled(NamedTuple):
 def settle(path: RootPath, camera: Camera) -> Settled:
     """The most likely path of the pelvis and of both feet, given that planted feet do not slip.
 
-    Least squares over all frames at once (linear, banded: time and memory grow with the take's length only through
-    the few numbers in `path`).
+    Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
+    by far more time than frames know of each other and fade into one another.
     """
     contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, path.speed, path.times)
-    eye = to_world(np.zeros(3), camera)
-    sight = path.pelvis - eye
+    frames = len(path.times)
+    pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
+    for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
+        rows = slice(start, start + STRETCH)
+        one, two = _settle_stretch(path.rows(rows), contacts[rows] > 0, ground[rows], camera)
+        fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
+        pelvis[rows] += fade * (one - pelvis[rows])
+        shift[rows] += fade[..., None] * (two - shift[rows])
+    return Settled(pelvis, shift, contacts)
+
+
+def _settle_stretch(path: RootPath, held: NDArray[np.bool_], ground: Array, camera: Camera) -> tuple[Array, Array]:
+    """-> pelvis (T, 3) and shift (T, 2, 3), all frames in one system of equations."""
+    sight = path.pelvis - to_world(np.zeros(3), camera)
     distance = np.linalg.norm(sight, axis=-1)
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]
     precision = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
-    pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, contacts, ground)
+    pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, held, ground)
 
     shift = np.zeros((len(pelvis), 2, 3))
     calm = np.broadcast_to(np.eye(3) / SHIFT**2, precision.shape)
     for side in (0, 1):
         pair = np.s_[:, 2 * side : 2 * side + 2]
         feet = pelvis[:, None] + path.feet[pair]
-        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, feet, contacts[pair], ground[pair])
-    return Settled(pelvis, shift, contacts)
+        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, feet, held[pair], ground[pair])
+    return pelvis, shift
 
 
 def _above_floor(
-    times: Array, target: Array, precision: Array, feet: Array, contacts: NDArray[np.uint8], ground: Array
+    times: Array, target: Array, precision: Array, feet: Array, held: NDArray[np.bool_], ground: Array
 ) -> Array:
     """`_solve`, and again with every point that came out below the floor held up."""
-    held = contacts > 0
     x = _solve(times, target, precision, feet, held, held, ground)
     for _ in range(2):
         low = ((x[:, None] + feet)[..., 2] < 0.0) & ~held

@@ -105,6 +105,21 @@ def test_planted_feet_stand_still_after_settling() -> None:
     assert speed[~held].max() > 0.5
 
 
+def test_a_long_take_settled_in_stretches_has_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    body, motion = stepping(400)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    random = np.random.default_rng(5)
+    seen = seen_by(camera, motion)
+    noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (400, 1))))
+    path = RootPath.of(place(noisy, camera), body, camera)
+    whole = settle(path, camera)
+    monkeypatch.setattr("backend.world.place.STRETCH", 150)
+    monkeypatch.setattr("backend.world.place.OVERLAP", 60)
+    parts = settle(path, camera)
+    assert np.abs(parts.pelvis - whole.pelvis).max() < 0.01
+    assert np.abs(parts.shift - whole.shift).max() < 0.01
+
+
 def test_settling_a_take_of_one_or_two_frames() -> None:
     for frames in (1, 2, 3):
         body, motion = stepping(frames)
