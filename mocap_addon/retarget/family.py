@@ -1,10 +1,10 @@
 """Rig families: what each calls its bones, read from `families/*.json`.
 
-A file holds `label`, how it writes the two `sides`, and `bones`: role -> name, or a list of names for chains and fingers.
-`a|b` are alternatives; `{side}` stands for the side; roles that start with `side_` exist twice. `twists` are bones that
-share a role's roll, `known` patterns of further bones that the family has, `marks` patterns that tell it from others with
-the same names. `control` rigs are moved through controls that drive other bones: `switches` sets custom properties so
-that these controls drive the rig, and `ik` names the goal of a role's chain, or its pole.
+A file holds `label`, how it writes the two `sides`, and `bones`: role -> name, or a list of names for chains and
+fingers. `a|b` are alternatives; `{side}` stands for the side; roles that start with `side_` exist twice. `twists` are
+bones that share a role's roll, `known` patterns of further bones of the family, `marks` patterns that tell it from others
+with the same names. `control` rigs are moved through controls that drive other bones: `switches` sets custom properties
+so that these controls drive the rig, and `ik` names goals and poles.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ for _side in SIDES:
         for _k in (1, 2, 3):
             PARENT[f"{_side}_{_finger}{_k}"] = f"{_side}_wrist" if _k == 1 else f"{_side}_{_finger}{_k - 1}"
 ROLES = tuple(PARENT)
+CONTROLS = tuple(f"{side}_{role}" for side in SIDES for role in ("ankle_ik", "knee_pole", "wrist_ik", "elbow_pole"))
 # Without these there is no body to retarget to.
 REQUIRED = ("pelvis", "head") + tuple(
     f"{side}_{role}" for side in SIDES for role in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -84,7 +85,9 @@ def _read(path: Path) -> Family:
     )
 
 
-def _slots(table: dict[str, str | list[str]], sides: dict[str, str], split_fingers: bool) -> dict[str, tuple[Slot, ...]]:
+def _slots(
+    table: dict[str, str | list[str]], sides: dict[str, str], split_fingers: bool
+) -> dict[str, tuple[Slot, ...]]:
     filled: dict[str, tuple[Slot, ...]] = {}
     for role, names in table.items():
         listed = [names] if isinstance(names, str) else names

@@ -1,4 +1,4 @@
-"""The joints along the limbs of a body whose legs and arms are known: hips to toes, collars to fingers, seat to head."""
+"""The joints along a body whose legs and arms are known: hips to toes, collars to fingers, seat to head."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import numpy as np
 
 from ...backend.core.rotations import Array, normalize
 from .family import SIDES
-from .structure import Bones, Pair, Tree, facing
+from .shape import Bones, Tree, facing
 
 ANKLE = 0.2  # the ankle is the first joint below this share of the hip's height
 HAND = 0.45  # a hand with fingers is at most this share of the arm from shoulder to wrist
 ELBOW = 0.53  # where the elbow is between shoulder and wrist
 TIP = 1.4  # a last joint this much further than the one before it is the end of the head, not the head
 LONG_FINGER = 3
+
+Pair = tuple[int, int]  # first bones of two mirrored limbs
 
 
 def complete(tree: Tree, legs: Pair, arms: Pair, up: Array) -> tuple[Bones, float]:

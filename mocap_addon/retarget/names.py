@@ -13,7 +13,8 @@ OTHER_SIDE = {LEFT: RIGHT, RIGHT: LEFT, MIDDLE: MIDDLE}
 
 # Prefixes that name the kind of rig and say nothing about the bone.
 _PREFIXES = re.compile(
-    r"mixamorig\d*[:_]?|valvebiped[._]|bip\d+[ _]|bip[ _](?=[lr][ _])|j_(?:bip|adj|sec)_(?:c_)?|(?:cc|rl)_base_|genesis\d\w*?_",
+    r"mixamorig\d*[:_]?|valvebiped[._]|bip\d+[ _]|bip[ _](?=[lr][ _])|j_(?:bip|adj|sec)_(?:c_)?|(?:cc|rl)_base_"
+    r"|genesis\d\w*?_",
     re.IGNORECASE,
 )
 # Layers of generated rigs: deforming, original and mechanism bones, visual helpers.

@@ -1,4 +1,4 @@
-"""Which bone of a rig is for what: names of known families first, checked against hierarchy and shape, then shape alone."""
+"""Which bone of a rig is for what: names of known families, checked against hierarchy and shape; else shape alone."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...backend.core.rotations import Array
-from . import structure
+from . import shape, structure
 from .family import CHAINS, FINGERS, NONE, PARENT, REQUIRED, ROLES, SIDES, UNKNOWN, Family, Slot, families
 from .model import Mapping, Rig
 from .names import OTHER_SIDE, Name, canonical, noise_words, without_copy_number
-from .structure import SURE, Structure, Tree
+from .shape import SURE, Tree
+from .structure import Structure
 
 NAMED = 0.5  # score from which a rig is of a family
 HUMAN = 0.5  # score from which a shape is a humanoid's
@@ -46,17 +47,17 @@ def recognise(rig: Rig) -> Mapping:
     tells, family "none" and no bones where it is no humanoid."""
     reader = _Reader(rig)
     readings = reader.read_all()
-    shape = structure.analyse(rig, reader.tree)
+    found = structure.analyse(rig, reader.tree)
     if readings and readings[0].score >= NAMED:
         reading = readings[0]
         if not reading.family.control:
             _settle_sides(reader, reading)
-            _fill(reader, reading, shape)
+            _fill(reader, reading, found)
         return _mapping(rig, reading.family.id, reading.bones, reading.twists, reading.trust, reader)
-    if shape.score < HUMAN:
+    if found.score < HUMAN:
         return _mapping(rig, NONE, {}, {}, {}, reader)
-    bones = _sides_by_names(reader, shape)
-    trust = {bone: _BY_SHAPE * shape.score for found in bones.values() for bone in found}
+    bones = _sides_by_names(reader, found)
+    trust = {bone: _BY_SHAPE * found.score for role in bones.values() for bone in role}
     return _mapping(rig, UNKNOWN, bones, {}, trust, reader)
 
 
@@ -83,27 +84,9 @@ def switches(rig: Rig, mapping: Mapping) -> list[tuple[str, str, float]]:
 
 
 def ik_controls(rig: Rig, mapping: Mapping) -> dict[str, str]:
-    """Control rigs: role -> the control that is the goal (ankle, wrist) or the pole (knee, elbow) of its limb's IK."""
+    """Control rigs: "left_ankle_ik", "left_knee_pole", "left_wrist_ik", "left_elbow_pole", ... -> bone."""
     found = families().get(mapping.family)
     return {role: bone for role, bone in found.ik.items() if bone in rig.names} if found else {}
-
-
-def followed(rig: Rig, mapping: Mapping) -> np.ndarray:
-    """(N,) int: the bone that each bone really follows. Differs from `rig.parents` for the mapped controls of a control
-    rig: their parents are machinery that follows another control through constraints."""
-    parents = np.array(rig.parents)
-    found = families().get(mapping.family)
-    if not found or not found.control:
-        return parents
-    index = {name: i for i, name in enumerate(rig.names)}
-    for role, names in mapping.bones.items():
-        above = PARENT[role]
-        while above and not mapping.bones.get(above):
-            above = PARENT[above]
-        chain = ([mapping.bones[above][-1]] if above else []) + names
-        for parent, name in zip(chain, chain[1:], strict=False):
-            parents[index[name]] = index[parent]
-    return parents
 
 
 class _Reader:
@@ -229,7 +212,7 @@ class _Reader:
 
     def _score(self, reading: Reading, used: set[int]) -> None:
         family, rig = reading.family, self.rig
-        reading.faults = structure.faults(self.tree, reading.bones)
+        reading.faults = shape.faults(self.tree, reading.bones)
         for role in reading.faults:
             for bone in reading.bones.get(role, ()):
                 reading.trust[bone] *= _MISPLACED
@@ -246,7 +229,7 @@ class _Reader:
         telling = float(np.mean(reading.telling)) if reading.telling else 0.0
         sure = 0.55 + 0.25 * telling + 0.1 * len(explained) / max(1, len(own))
         sure += 0.1 * (float(np.mean(marks)) if marks else telling)
-        reading.score = recall * sure * self._whole(reading.bones) * structure.uprightness(self.tree, reading.bones)
+        reading.score = recall * sure * self._whole(reading.bones) * shape.uprightness(self.tree, reading.bones)
 
     def _whole(self, bones: dict[str, list[int]]) -> float:
         """Limbs are there or not; half a limb means that the names are another creature's."""
@@ -257,7 +240,7 @@ class _Reader:
 
 def _settle_sides(reader: _Reader, reading: Reading) -> None:
     """A rig whose "left" bones lie on its right: the body's own sides count."""
-    body = structure.axes(reader.tree, reading.bones)
+    body = shape.axes(reader.tree, reading.bones)
     if body is None or body.certainty < SURE:
         return
     joints = reader.tree.joints
@@ -275,34 +258,34 @@ def _swapped(bones: dict[str, list[int]]) -> dict[str, list[int]]:
     return {other(role): found for role, found in bones.items()}
 
 
-def _sides_by_names(reader: _Reader, shape: Structure) -> dict[str, list[int]]:
+def _sides_by_names(reader: _Reader, by_shape: Structure) -> dict[str, list[int]]:
     """A shape's roles; where it does not show which way the body faces, names may tell left from right."""
-    body = structure.axes(reader.tree, shape.bones)
+    body = shape.axes(reader.tree, by_shape.bones)
     if body is not None and body.certainty >= SURE:
-        return shape.bones
+        return by_shape.bones
     votes = 0
-    for role, found in shape.bones.items():
+    for role, found in by_shape.bones.items():
         side = role.partition("_")[0]
         if side in SIDES:
             votes += sum((reader.names[b].side == side) - (reader.names[b].side == OTHER_SIDE[side]) for b in found)
-    return _swapped(shape.bones) if votes < 0 else shape.bones
+    return _swapped(by_shape.bones) if votes < 0 else by_shape.bones
 
 
-def _fill(reader: _Reader, reading: Reading, shape: Structure) -> None:
+def _fill(reader: _Reader, reading: Reading, by_shape: Structure) -> None:
     """Add roles that the names left open, where the shape agrees with the names on what both know."""
-    common = [role for role in REQUIRED if reading.bones.get(role) and shape.bones.get(role)]
-    agreed = sum(reading.bones[role] == shape.bones[role] for role in common)
+    common = [role for role in REQUIRED if reading.bones.get(role) and by_shape.bones.get(role)]
+    agreed = sum(reading.bones[role] == by_shape.bones[role] for role in common)
     if not common or agreed < 0.7 * len(common):
         return
     used = {bone for found in (*reading.bones.values(), *reading.twists.values()) for bone in found}
-    for role, found in shape.bones.items():
+    for role, found in by_shape.bones.items():
         finger = role.split("_")[-1].rstrip("123")
         if finger in FINGERS and any(r.startswith(role.rstrip("123")) for r in reading.bones):
             continue  # a finger is named as a whole, or not at all
         if role == "root" or reading.bones.get(role) or used & set(found):
             continue
         reading.bones[role] = found
-        reading.trust |= {bone: _BY_SHAPE * shape.score for bone in found}
+        reading.trust |= {bone: _BY_SHAPE * by_shape.score for bone in found}
 
 
 def _mapping(
