@@ -1,0 +1,185 @@
+"""Planted feet stay planted on the target's own legs, and no foot goes through the floor.
+
+Everything here is in the motion's axes: metres, z up, floor at z = 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backend.core import skeleton
+from ...backend.core.rotations import Array, between, normalize, rotate
+from ...backend.core.skeleton import INDEX, Skeleton
+from .calibration import Stage
+from .root import ankle_height
+
+SOLE = ("heel", "big_toe", "small_toe")
+EASE = 0.3  # s in which a foot comes and goes from where it is planted
+RAISED = 0.12  # m: a foot planted higher up in the source stands on something
+SETTLE = 0.15  # s in which the pelvis comes down so that both feet can be reached
+LOWEST = 0.25  # of the leg: the pelvis never comes down further than that
+REACH = 0.99  # of the leg: from here on a straightening leg slows down, unless the source's is as straight
+STABLE = 0.1  # of the leg: with the knee nearer to the line from hip to ankle, the hinge has a say in where it goes
+LEAN = 0.03  # of the leg, how much
+MOVED = 0.005  # m by which the ankle moves for all of that
+
+
+def sole_points(
+    stage: Stage, heads: dict[str, Array], side: str, body: Skeleton, ratio: float, ahead: Array
+) -> dict[str, tuple[str, Array]]:
+    """Points under a rig's foot in T-pose: name -> (role of the bone that carries it, (3,) metres from its joint in
+    body axes). Lengths are measured on the rig, the rest is `body`'s at its size (`ratio`).
+
+    ahead: (3,) from ankle to toes in body axes, metres, in the virtual T-pose (zeros: the rig has no toes).
+    """
+    flat = np.array([1.0, 0.0, 1.0])
+    theirs = body.offsets[INDEX[f"{side}_foot"]]
+    has_toes = f"{side}_foot" in heads
+    scale = ratio
+    if has_toes and np.linalg.norm(ahead * flat) > 0.2 * ratio * np.linalg.norm(theirs * flat):
+        scale = float(np.linalg.norm(ahead * flat) / np.linalg.norm(theirs * flat))
+    height = ankle_height(stage, heads, side)
+    out = {}
+    for name in SOLE:
+        joint, offset = body.points[f"{side}_{name}"]
+        down = np.array([0.0, -height, 0.0])
+        role = f"{side}_ankle"
+        if joint == INDEX[f"{side}_foot"]:
+            if has_toes:
+                role, down = f"{side}_foot", np.array([0.0, -height - ahead[1], 0.0])
+            else:
+                offset = offset + theirs
+        out[name] = (role, offset * flat * scale + down)
+    return out
+
+
+def source_sole(body: Skeleton, turned: Array, joints: Array, side: str) -> Array:
+    """(T, 3, 3) metres, the points `SOLE` of the source's foot."""
+    return skeleton.posed_points(body, turned, joints, tuple(f"{side}_{name}" for name in SOLE))
+
+
+def planted(times: Array, contacts: NDArray[np.uint8], points: Array, source: Array, ratio: float) -> Array:
+    """Shift (T, 3) of one foot after which its points stand still while they are in contact, and stay over the floor.
+
+    contacts: (T, 2) heel and toes. points: (T, 3, 3) the target's `SOLE`; source: the same of the source.
+    """
+    touching = contacts > 0
+    pair = np.stack([points[:, 0], points[:, 1:].mean(axis=1)], axis=1)
+    lowest = points[..., 2].min(axis=1)
+    shift = np.zeros((len(times), 3))
+    runs = _runs(touching.any(axis=1))
+    for start, end in runs:
+        rows = slice(start, end)
+        shift[rows, :2] = _still(touching[rows], pair[rows, :, :2])
+        held = np.where(touching[rows], pair[rows, :, 2], np.inf).min(axis=1)
+        stood_on = np.median(np.min(source[rows, :, 2], axis=1))
+        level = ratio * stood_on if stood_on > RAISED else 0.0
+        shift[rows, 2] = level - np.minimum(lowest[rows], held)
+    _ease(times, runs, shift)
+    shift[:, 2] += np.maximum(0.0, -(lowest + shift[:, 2]))
+    return shift
+
+
+def _runs(on: NDArray[np.bool_]) -> NDArray[np.int_]:
+    """(R, 2) first row and the one after the last of each stretch."""
+    return np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
+
+
+def _still(touching: NDArray[np.bool_], points: Array) -> Array:
+    """(n, 2) shift over the floor that stops the points while they touch, around the place where they are on average.
+
+    From frame to frame the points that touch in both are stopped; when the weight goes from heel to toes at once,
+    both are.
+    """
+    if len(points) < 2:
+        return np.zeros((len(points), 2))
+    both = touching[1:] & touching[:-1]
+    both = np.where(both.any(axis=1, keepdims=True), both, touching[1:] | touching[:-1]).astype(float)
+    steps = np.einsum("tp,tpk->tk", both / both.sum(axis=1, keepdims=True), np.diff(points, axis=0))
+    shift = -np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+    return shift - shift.mean(axis=0)
+
+
+def _ease(times: Array, runs: NDArray[np.int_], shift: Array) -> None:
+    """Between stretches the shift of one fades and that of the next grows, never both at once at full."""
+    if not len(runs):
+        return
+    edges = [(0, runs[0, 0], None, runs[0, 0])]
+    edges += [(a[1], b[0], a[1] - 1, b[0]) for a, b in zip(runs, runs[1:], strict=False)]
+    edges += [(runs[-1, 1], len(times), runs[-1, 1] - 1, None)]
+    for start, end, before, after in edges:
+        span = times[start:end]
+        if not len(span):
+            continue
+        ends = [times[k] for k in (before, after) if k is not None]
+        length = min(EASE, ends[1] - ends[0]) if len(ends) == 2 else EASE
+        for edge in (before, after):
+            if edge is not None:
+                shift[start:end] += _smooth(1.0 - np.abs(span - times[edge]) / length)[:, None] * shift[edge]
+
+
+def _smooth(x: Array) -> Array:
+    """0 to 1 without a jerk at either end."""
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * x * (x * (6.0 * x - 15.0) + 10.0)
+
+
+def lowering(times: Array, hips: Array, targets: Array, reach: Array) -> Array:
+    """(T,) metres by which the pelvis comes down so that each leg can reach its foot, without jerks.
+
+    hips, targets: (T, L, 3) where the legs begin and where their ankles shall be. reach: (T, L) metres.
+    """
+    away = hips - targets
+    level2 = np.sum(away[..., :2] ** 2, axis=-1)
+    need = away[..., 2] - np.sqrt(np.maximum(reach**2 - level2, 0.0))
+    need = np.clip(need, 0.0, LOWEST * reach).max(axis=1)
+    if not need.any():
+        return need
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
+    half = max(1, round(SETTLE / max(step, 1e-6)))
+    padded = np.pad(need, 2 * half, mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=-1)
+    weights = np.hanning(2 * half + 3)[1:-1]
+    return np.convolve(highest, weights / weights.sum(), mode="valid")
+
+
+def longest(hip: Array, ankle: Array, length: Array) -> Array:
+    """(T,) how far the ankle may be from the hip: what keeps a bend in the knee, or what the leg does anyway."""
+    return np.minimum(np.maximum(REACH * length, np.linalg.norm(ankle - hip, axis=-1)), length)
+
+
+def bend(hip: Array, knee: Array, ankle: Array, new_hip: Array, target: Array, hinge: Array) -> tuple[Array, Array]:
+    """Directions (T, 3) of thigh and shin that bring the ankle from where it is to `target`; all (T, 3).
+
+    The knee keeps its side of the line from hip to ankle; where the leg is straight, the hinge (unit vectors, the
+    knee bends by turning the shin about it) says which. Without a shift nothing changes.
+    """
+    thigh, shin = knee - hip, ankle - knee
+    a, b = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (thigh, shin))
+    length = a + b
+    old_line, wanted = ankle - hip, target - new_hip
+    before, after = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (old_line, wanted))
+    reach = _soft_reach(after, before, length)
+    line = normalize(wanted)
+    swung = between(old_line, line)
+    pole = rotate(swung, thigh)
+    pole = pole - np.sum(pole * line, axis=-1, keepdims=True) * line
+    out = np.linalg.norm(pole, axis=-1, keepdims=True)
+    moved = np.clip(np.linalg.norm(wanted - old_line, axis=-1, keepdims=True) / MOVED, 0.0, 1.0)
+    forward = normalize(np.cross(line, rotate(swung, hinge)))
+    pole = normalize(pole + forward * LEAN * length * moved * _smooth(1.0 - out / (STABLE * length)))
+    along = (a * a + reach**2 - b * b) / (2.0 * np.maximum(reach, 1e-6))
+    along = np.clip(along, -a, a)
+    new_thigh = line * along + pole * np.sqrt(np.maximum(a * a - along * along, 0.0))
+    return new_thigh, line * reach - new_thigh
+
+
+def _soft_reach(wanted: Array, before: Array, length: Array) -> Array:
+    """Distances from hip to ankle that never pass the leg's length and come near it slowly; what the leg did before
+    is not touched."""
+    start = np.clip(np.maximum(REACH * length, before), 0.0, length)
+    left = np.maximum(length - start, 1e-9)
+    over = np.maximum(wanted - start, 0.0)
+    return np.where(wanted > start, start + left * (1.0 - np.exp(-over / left)), wanted)
+

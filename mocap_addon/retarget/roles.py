@@ -1,0 +1,104 @@
+"""Which of the source's joints each bone follows: one to one, or spread along a chain of another length."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...backend.core import rotations, skeleton
+from ...backend.core.rotations import Array
+from ...backend.core.skeleton import INDEX, JOINTS, PARENTS
+
+SPINE = ("pelvis", "spine1", "spine2", "spine3")
+NECK = ("spine3", "neck", "head")
+CHAINS = {"spine": SPINE, "neck": NECK}
+CONTROLS = ("root", "_ik", "_pole")  # endings of roles that no joint turns
+
+
+class Follows(NamedTuple):
+    """A bone follows the joints of a chain at a place between them (0: the first joint)."""
+
+    joints: tuple[str, ...]
+    at: float
+
+
+def joint_of(role: str) -> str:
+    """SMPL-X's name of the joint."""
+    return role + "_smplhf" if role.endswith("_eye") else role
+
+
+def follows(rows: dict[str, list[int]], fingers: bool = True) -> dict[int, Follows]:
+    """Row of each mapped bone -> what it follows. rows: role -> rows of its bones.
+
+    The last bone of the spine is the chest and turns with it; the bones of a finger of another count take the
+    directions that the finger has at their middles.
+    """
+    out: dict[int, Follows] = {}
+    for role, found in rows.items():
+        count = len(found)
+        if role.endswith(CONTROLS) or role[:-1].endswith(skeleton.FINGERS):
+            continue
+        for k, row in enumerate(found):
+            if role == "spine":
+                out[row] = Follows(SPINE, 3.0 * (k + 1) / count)
+            elif role == "neck":
+                out[row] = Follows(NECK, 2.0 * (k + 1) / (count + 1))
+            elif joint_of(role) in INDEX:
+                out[row] = Follows((joint_of(role),), 0.0)
+    for side in ("left", "right") if fingers else ():
+        for finger in skeleton.FINGERS:
+            joints = tuple(f"{side}_{finger}{k}" for k in (1, 2, 3))
+            bones = [row for joint in joints for row in rows.get(joint, ())]
+            for k, row in enumerate(bones):
+                place = float(np.clip((k + 0.5) * 3 / len(bones) - 0.5, 0.0, 2.0))
+                out[row] = Follows(joints, place)
+    return out
+
+
+def sample(turned: dict[str, Array], what: Follows) -> Array:
+    """Rotation (T, 4) at a place along a chain of joints with these rotations."""
+    k = min(int(what.at + 1e-9), len(what.joints) - 1)
+    share = what.at - k
+    if share < 1e-9:
+        return turned[what.joints[k]]
+    return rotations.slerp(turned[what.joints[k]], turned[what.joints[k + 1]], np.array(share))
+
+
+def joints_from(bones: dict[int, Array], what: dict[int, Follows]) -> dict[str, Array]:
+    """The inverse of `sample`: rotations (T, 4) of all 55 joints from those of the bones that follow them.
+
+    A joint that no bone follows stays as its parent is.
+    """
+    known: dict[tuple[str, ...], list[tuple[float, Array]]] = {}
+    for row, place in what.items():
+        known.setdefault(place.joints, []).append((place.at, bones[row]))
+    chain_of = {joint: chain for chain in (SPINE, NECK) if chain in known for joint in chain[1:3]}
+    chain_of |= {SPINE[3]: SPINE} if SPINE in known else {}
+    chain_of |= {joint: chain for chain in known if len(chain) == 3 and chain != NECK for joint in chain}
+    out: dict[str, Array] = {}
+    for joint, parent in zip(JOINTS, PARENTS, strict=True):
+        if (joint,) in known:
+            out[joint] = known[(joint,)][0][1]
+        elif joint in chain_of:
+            chain = chain_of[joint]
+            places = list(known[chain])
+            if chain in (SPINE, NECK):
+                places.append((0.0, out[chain[0]]))
+            if chain == NECK and ("head",) in known:
+                places.append((2.0, known[("head",)][0][1]))
+            out[joint] = _between(sorted(places, key=lambda place: place[0]), chain.index(joint))
+        else:
+            out[joint] = out[JOINTS[parent]] if parent >= 0 else rotations.IDENTITY[None]
+    return out
+
+
+def _between(places: list[tuple[float, Array]], at: float) -> Array:
+    """Rotation at a place among known ones in order; beyond their ends, the nearest."""
+    for (a, turn), (b, following) in zip(places, places[1:], strict=False):
+        if a - 1e-9 <= at <= b + 1e-9:
+            share = (at - a) / (b - a)
+            if share < 1e-9:
+                return turn
+            return following if share > 1 - 1e-9 else rotations.slerp(turn, following, np.array(share))
+    return places[0][1] if at < places[0][0] else places[-1][1]
