@@ -81,7 +81,7 @@ def build(name: str, body: Skeleton, collection: bpy.types.Collection) -> bpy.ty
 def shape(armature: bpy.types.Object, body: Skeleton) -> None:
     """Give the armature the rest pose of `body`; poses stay as they are."""
     heads, tails = rest_ends(body)
-    with _edit_mode(armature):
+    with edit_mode(armature):
         bones = armature.data.edit_bones
         for i, name in enumerate(JOINTS):
             bone = bones.get(name) or bones.new(name)
@@ -109,7 +109,7 @@ def _decorate(armature: bpy.types.Object) -> None:
 
 
 @contextmanager
-def _edit_mode(armature: bpy.types.Object) -> Iterator[None]:
+def edit_mode(armature: bpy.types.Object) -> Iterator[None]:
     """Edit mode in a scene of its own, so that the user's mode, selection and active object are not touched."""
     workshop = bpy.data.scenes.new("Mocap workshop")
     try:

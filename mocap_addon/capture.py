@@ -309,7 +309,8 @@ def load_take(scene: bpy.types.Scene, path: Path) -> None:
     entry.path, entry.state = str(path), "DONE"
     rest = rig.rest_of(entry.armature)
     takes.key_motion(scene, entry, take.times, *rig.to_bones(rest, take.rotations, take.pelvis), told)
-    takes.add_camera(scene, entry, take)
+    if "R" in take:  # a motion that was exported has no camera
+        takes.add_camera(scene, entry, take)
 
 
 def _in_thread(work: Callable[[], Result]) -> Generator[None, None, Result]:

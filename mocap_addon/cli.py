@@ -1,6 +1,7 @@
-"""Captures without a window.
+"""Captures and retargeting without a window.
 
     blender --command video_mocap capture VIDEO --blend OUT.blend [--take OUT.npz] [...]
+    blender --command video_mocap retarget CHARACTER.blend TAKE -o OUT.blend [...]
 
 The same function, `main`, can be called where Blender is a Python module.
 """
@@ -17,6 +18,7 @@ import bpy
 from ..backend.core.errors import MocapError
 from . import environment, files, preferences
 from .capture import Capture, Request
+from .retarget import command
 
 COMMAND = "video_mocap"
 
@@ -28,15 +30,18 @@ def main(arguments: list[str]) -> int:
     except SystemExit as stop:  # argparse's own way to say that it has printed its text
         return int(stop.code or 0)
     try:
-        return _capture(options)
+        options.run(options)
     except MocapError as error:
-        return _fail(error)
+        print(f"Error: {error}", file=sys.stderr, flush=True)
+        return error.exit_status
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"blender --command {COMMAND}")
     commands = parser.add_subparsers(dest="command", required=True)
     capture = commands.add_parser("capture", help="capture the people of a video into a new .blend file")
+    capture.set_defaults(run=_capture)
     capture.add_argument("video", type=Path)
     capture.add_argument("--blend", type=Path, required=True, help="the .blend file to write")
     capture.add_argument("--take", type=Path, help="the take file to write; beside the .blend when not given")
@@ -47,10 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     capture.add_argument("--device", default="cpu")
     capture.add_argument("--engine", action="append", default=[], metavar="STAGE=NAME", help="can be repeated")
     capture.add_argument("--python", default="", help="Python of the backend; as in the preferences when not given")
+    command.add_parsers(commands)
     return parser
 
 
-def _capture(options: argparse.Namespace) -> int:
+def _capture(options: argparse.Namespace) -> None:
     blend = options.blend.absolute()
     if not blend.parent.is_dir():
         raise MocapError("output-unwritable", f"There is no folder {blend.parent}.")
@@ -75,8 +81,7 @@ def _capture(options: argparse.Namespace) -> int:
     if capture.error:
         if capture.log and capture.error.exit_status in (1, 5):
             print(f"Log: {capture.log}", file=sys.stderr)
-        return _fail(capture.error)
-    return 0
+        raise capture.error
 
 
 def _engines(choices: list[str]) -> dict[str, str]:
@@ -104,8 +109,3 @@ def _watch(capture: Capture) -> None:
             time.sleep(0.01)
         except KeyboardInterrupt:
             capture.cancel()
-
-
-def _fail(error: MocapError) -> int:
-    print(f"Error: {error}", file=sys.stderr, flush=True)
-    return error.exit_status

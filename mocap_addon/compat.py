@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import bpy
 
 # Lets a file property hold a path relative to the .blend ("//..."); up to 4.4 all of them did.
@@ -35,3 +38,32 @@ def curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
 def movies_are_upright() -> bool:
     """Whether Blender obeys a video's rotation metadata by itself (from 4.5 on)."""
     return bpy.app.version >= (4, 5)
+
+
+@contextmanager
+def paused_animation(id_block: bpy.types.ID) -> Iterator[None]:
+    """Without the action and the strips that animate it; drivers go on. Everything is put back at the end."""
+    animation = id_block.animation_data
+    if animation is None:
+        yield
+        return
+    action, strips = animation.action, animation.use_nla
+    slot = animation.action_slot if hasattr(animation, "action_slot") else None
+    try:
+        animation.use_nla = False
+        if action:
+            animation.action = None
+        yield
+    finally:
+        animation = id_block.animation_data
+        animation.use_nla = strips
+        if action:
+            animation.action = action
+            if slot is not None:
+                animation.action_slot = slot
+
+
+def share_slot(strip: bpy.types.NlaStrip, animation: bpy.types.AnimData) -> None:
+    """Let an NLA strip play the slot that its owner uses, where there are slots."""
+    if hasattr(strip, "action_slot"):
+        strip.action_slot = animation.action_slot

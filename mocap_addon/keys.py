@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import bpy
 import numpy as np
 
@@ -12,15 +14,20 @@ LINEAR = 1  # the keys are as dense as the video: straight lines between them ne
 
 
 def write(
-    owner: bpy.types.Action | bpy.types.ActionChannelbag, path: str, frames: Array, values: Array, group: str = ""
+    owner: bpy.types.Action | bpy.types.ActionChannelbag,
+    path: str,
+    frames: Array,
+    values: Array,
+    group: str = "",
+    columns: Iterable[int] | None = None,
 ) -> None:
-    """One F-curve per column of `values` (T, k), with keys at `frames` (T,) scene frames."""
+    """One F-curve per column of `values` (T, k), with keys at `frames` (T,) scene frames; `columns`: only of those."""
     values = np.asarray(values, np.float32)
     points = np.empty((len(values), 2), np.float32)
     points[:, 0] = frames
     interpolation = np.full(len(values), LINEAR, np.int32)
     channel_group = (owner.groups.get(group) or owner.groups.new(group)) if group else None
-    for column in range(values.shape[1]):
+    for column in range(values.shape[1]) if columns is None else map(int, columns):
         curve = owner.fcurves.new(path, index=column)  # the argument for the group differs by version: set it after
         if channel_group is not None:
             curve.group = channel_group

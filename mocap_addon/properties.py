@@ -3,6 +3,7 @@
 import bpy
 
 from . import compat, environment, takes
+from .retarget import properties as retarget
 
 # Stages whose engine can be chosen -> label.
 ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
@@ -31,7 +32,7 @@ def _engine(stage: str):
 
 
 class VideoMocapScene(bpy.types.PropertyGroup):
-    """Settings of the next capture, and the takes of the scene."""
+    """Settings of the next capture and retargeting, and the takes of the scene."""
 
     video: bpy.props.StringProperty(
         name="Video", description="The video to capture from", subtype="FILE_PATH", options=compat.RELATIVE_PATH
@@ -55,6 +56,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
     engine_track: _engine("track")
     engine_body: _engine("body")
     takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
+    retarget: bpy.props.PointerProperty(type=retarget.VideoMocapRetarget)
     active_take: bpy.props.IntProperty(name="Take", description="The chosen take", update=_selected)
 
     def people_choice(self) -> str:
@@ -67,7 +69,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
         return {stage: name for stage in ENGINE_STAGES if (name := getattr(self, f"engine_{stage}"))}
 
 
-classes = (takes.VideoMocapTake, VideoMocapScene)
+classes = (takes.VideoMocapTake, *retarget.classes, VideoMocapScene)
 
 
 def register() -> None:

@@ -7,8 +7,17 @@ from typing import Any
 import bpy
 
 from . import cli, doctor, operators, preferences, properties, runner, ui
+from .retarget import operators as retarget_operators
+from .retarget import panel as retarget_panel
 
-CLASSES = (*preferences.classes, *properties.classes, *operators.classes, *ui.classes)
+CLASSES = (
+    *preferences.classes,
+    *properties.classes,
+    *operators.classes,
+    *retarget_operators.classes,
+    *ui.classes,
+    *retarget_panel.classes,
+)
 
 _command: Any = None
 

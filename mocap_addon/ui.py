@@ -23,13 +23,15 @@ class VIDEO_MOCAP_UL_takes(bpy.types.UIList):
         row.prop(entry, "name", text="", emboss=False, icon="GHOST_DISABLED" if lost else takes.ICONS[entry.state])
 
 
-class _Panel:
+class Panel:
+    """Where the extension's panels are."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Mocap"
 
 
-class VIDEO_MOCAP_PT_capture(_Panel, bpy.types.Panel):
+class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
     """Capture from a video."""
 
     bl_label = "Video Mocap"
@@ -111,7 +113,7 @@ def _lines(text: str, width: int) -> list[str]:
     return lines
 
 
-class VIDEO_MOCAP_PT_takes(_Panel, bpy.types.Panel):
+class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
     """The takes of the scene."""
 
     bl_label = "Takes"
@@ -132,7 +134,7 @@ class VIDEO_MOCAP_PT_takes(_Panel, bpy.types.Panel):
         layout.operator("video_mocap.match_scene", icon="CAMERA_DATA")
 
 
-class VIDEO_MOCAP_PT_engines(_Panel, bpy.types.Panel):
+class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
     """Device and engines."""
 
     bl_label = "Engines"

@@ -29,6 +29,12 @@ CODES: dict[str, tuple[int, str]] = {
     "backend-died": (5, "What was computed has been kept. Capture again to continue; if it happens again, see the log file."),
     "backend-silent": (5, "The backend stopped answering and was ended. Capture again to continue; see the log file."),
     "take-unreadable": (3, "The take file is damaged or of another kind: capture again."),
+    "motion-unreadable": (3, "Choose a take, an AMASS or SMPL-X .npz file, or a .bvh file; export a damaged one again."),
+    "blend-unreadable": (3, "Choose a .blend file that this version of Blender can open."),
+    "rig-missing": (3, "Choose the character's armature; on the command line: --armature NAME."),
+    "rig-unknown": (3, "Choose the bones in the table of the Retarget panel and save it as a preset; on the command line: --mapping."),
+    "rig-locked": (3, "Make a library override of the collection first: Object > Library Override > Make."),
+    "preset-unreadable": (3, "Choose a mapping that was saved by this extension."),
     "cancelled": (130, "Run the same capture again to continue where it stopped."),
     "internal": (1, "This is a bug: please report it with the log file."),
 }

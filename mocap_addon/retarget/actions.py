@@ -1,0 +1,143 @@
+"""What retargeting leaves on a character: one action for each take, found again and replaced by its mark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backend.core.rotations import Array
+from .. import compat, keys
+from . import euler, reduce
+from .blender import Switches, has_switch
+from .model import Retargeted, Rig
+
+MARK = "video_mocap_retarget"  # custom property of our actions: JSON with take, character and the name we gave
+PLACES = 0.001  # metres by which reducing keys may move a bone's location
+
+
+@dataclass(frozen=True)
+class Keying:
+    """How keys are written.
+
+    bound: largest error in degrees that leaving out keys may make; None keeps every key.
+    nla: push the action down to a track of its own.
+    """
+
+    bound: float | None = None
+    nla: bool = False
+
+
+def action_name(take: str, character: str) -> str:
+    """What an action is called."""
+    return f"{take} → {character}"
+
+
+def find(take: str, armature: bpy.types.Object) -> bpy.types.Action | None:
+    """The action that this take has on this character.
+
+    Copies that the user made carry our mark too: the one that still has the name that we gave is ours.
+    """
+    wanted = {"take": take, "character": armature.name}
+    marked = []
+    for action in bpy.data.actions:
+        if MARK in action and action.library is None:
+            told = json.loads(action[MARK])
+            if {key: told.get(key) for key in wanted} == wanted:
+                marked.append((told.get("name") != action.name, action.name, action))
+    return min(marked)[2] if marked else None
+
+
+def write(
+    armature: bpy.types.Object,
+    take: str,
+    frames: Array,
+    channels: Retargeted,
+    rig: Rig,
+    switches: Switches,
+    keying: Keying,
+) -> bpy.types.Action:
+    """The motion as an action of the character, which plays it now; an earlier one of the same take is written anew.
+
+    take: name of the motion. frames: (T,) scene frames. switches: properties that are set at the first frame. Locked
+    channels get no keys. Actions of others are kept, also when nothing uses them any more.
+    """
+    _keep_others(armature)
+    action = find(take, armature)
+    if action is None:
+        action = bpy.data.actions.new(action_name(take, armature.name))
+        action[MARK] = json.dumps({"take": take, "character": armature.name, "name": action.name}, ensure_ascii=False)
+    action.use_fake_user = True
+    owner = compat.curve_owner(action, armature)
+    owner.fcurves.clear()
+    index = rig.index
+    metre = 1.0 / max(float(np.cbrt(abs(np.linalg.det(rig.world[:3, :3])))), 1e-9)  # in object units
+    for bone, channel in channels.items():
+        row = index[bone]
+        path, locks = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].', rig.locks[row]
+        if channel.location is not None:
+            kept = _kept(keying, lambda _, c=channel: reduce.reduce_values(frames, c.location, PLACES * metre), frames)
+            keys.write(owner, path + "location", frames[kept], channel.location[kept], bone, np.flatnonzero(~locks[:3]))
+        if channel.rotation is not None:
+            held, values = euler.to_mode(channel.rotation, rig.rotation_modes[row])
+            if held == "rotation_axis_angle":  # an axis that turns by an angle moves things by no more than that angle
+                kept = _kept(
+                    keying, lambda bound, v=values: reduce.reduce_values(frames, v, np.radians(bound) / 4), frames
+                )
+            else:
+                kept = _kept(keying, lambda bound, v=values: reduce.reduce_keys(frames, v, bound), frames)
+            free = ~(locks[4:] if held == "rotation_euler" else locks[3:])
+            keys.write(owner, path + held, frames[kept], values[kept], bone, np.flatnonzero(free))
+    for bone, key, value in switches:
+        if has_switch(armature, bone, key):
+            path = f'pose.bones["{bpy.utils.escape_identifier(bone)}"]["{bpy.utils.escape_identifier(key)}"]'
+            keys.write(owner, path, frames[:1], np.array([[value]]), bone)
+    if keying.nla:
+        _push_down(armature, action)
+    else:
+        _refresh_strips(armature, action)
+    return action
+
+
+def _kept(keying: Keying, rows: Callable[[float], NDArray[np.int_]], frames: Array) -> NDArray[np.int_]:
+    """Rows that get a key; curves go straight from key to key, so leaving out the others is all there is to it."""
+    return np.arange(len(frames)) if keying.bound is None or len(frames) < 3 else rows(keying.bound)
+
+
+def _keep_others(armature: bpy.types.Object) -> None:
+    """An action of the user's that only this character holds would be lost with the file."""
+    animation = armature.animation_data
+    action = animation.action if animation else None
+    if action and action.library is None and MARK not in action:
+        action.use_fake_user = True
+
+
+def strips_of(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:
+    """The strips that play an action."""
+    animation = armature.animation_data
+    return [s for track in animation.nla_tracks for s in track.strips if s.action == action] if animation else []
+
+
+def _refresh_strips(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:
+    """Let strips that were made from the action before it was replaced show all of it."""
+    strips = strips_of(armature, action)
+    for strip in strips:
+        strip.action_frame_start, strip.action_frame_end = action.frame_range
+    return strips
+
+
+def _push_down(armature: bpy.types.Object, action: bpy.types.Action) -> None:
+    """As Blender's own "Push Down": the action plays from a track, and the character is free for another one."""
+    animation = armature.animation_data
+    if not _refresh_strips(armature, action):
+        track = animation.nla_tracks.new()
+        track.name = action.name
+        strip = track.strips.new(action.name, int(action.frame_range[0]), action)
+        compat.share_slot(strip, animation)
+        strip.action_frame_start, strip.action_frame_end = action.frame_range
+        strip.frame_start = action.frame_range[0]
+    animation.action = None

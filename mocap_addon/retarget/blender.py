@@ -1,0 +1,246 @@
+"""An armature of Blender as a `Rig`: what its bones are, and how they really move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping as Named
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import bpy
+import numpy as np
+from mathutils import Quaternion
+from numpy.typing import NDArray
+
+from ...backend.core import rotations
+from ...backend.core.rotations import Array
+from .. import compat
+from .model import Rig
+
+Switches = list[tuple[str, str, float]]  # bone, custom property, value: what makes a control rig follow its FK bones
+
+PROBE = rotations.from_axis_angle(np.array([0.31, -0.42, 0.23]))  # any turn about no axis of symmetry
+TOLERANCE = 2e-3  # of a turned direction, and of a place relative to the rig's size
+
+
+def read_rig(armature: bpy.types.Object) -> Rig:
+    """Rest pose and abilities of every bone, parents before children; nothing is changed."""
+    bones = _parents_first(armature.data.bones)
+    index = {bone.name: i for i, bone in enumerate(bones)}
+    posed = [armature.pose.bones[bone.name] for bone in bones]
+    return Rig(
+        names=tuple(index),
+        parents=np.array([index[bone.parent.name] if bone.parent else -1 for bone in bones]),
+        rest=np.array([bone.matrix_local for bone in bones]),
+        lengths=np.array([bone.length for bone in bones]),
+        inherit_rotation=np.array([bone.use_inherit_rotation for bone in bones]),
+        local_location=np.array([bone.use_local_location for bone in bones]),
+        connected=np.array([bool(bone.parent) and bone.use_connect for bone in bones]),
+        rotation_modes=tuple(bone.rotation_mode for bone in posed),
+        locks=np.array([_locks(bone) for bone in posed]),
+        world=np.array(armature.matrix_world),
+    )
+
+
+def _parents_first(bones: bpy.types.ArmatureBones) -> list[bpy.types.Bone]:
+    ordered = [bone for bone in bones if bone.parent is None]
+    for bone in ordered:  # grows while it is walked
+        ordered.extend(bone.children)
+    return ordered
+
+
+def _locks(bone: bpy.types.PoseBone) -> list[bool]:
+    # Without "4D" the locks of a quaternion are meant for Euler angles, and w has none.
+    w = bone.lock_rotation_w and bone.lock_rotations_4d
+    return [*bone.lock_location, w, *bone.lock_rotation]
+
+
+@dataclass
+class Measured:
+    """How a rig's bones move, as Blender evaluates it.
+
+    rig: the measured bones alone: each one's parent is the bone that it follows, whatever constraints and in-between
+        bones make it do so, and its rest matrix is where it stands when all of them are at rest.
+    deaf: bones that do not obey their own rotation -> the constraints on them.
+    """
+
+    rig: Rig
+    deaf: dict[str, list[str]] = field(default_factory=dict)
+
+
+def measure(armature: bpy.types.Object, whole: Rig, names: list[str], switches: Switches) -> Measured:
+    """Turn the bones `names` one after the other and see what follows. The armature is left as it was.
+
+    In a control rig a bone's parent in the hierarchy is often a bone that only follows another one by a constraint:
+    what is measured holds for any such rig. Cost: one evaluation of the armature for every bone.
+    """
+    order = [i for i, name in enumerate(whole.names) if name in set(names)]
+    names = [whole.names[i] for i in order]
+    with _workshop(armature, names, switches) as evaluate:
+        still = evaluate()
+        size = max(float(np.ptp(still[:, :3, 3], axis=0).max()), 1e-6)
+        turned = []
+        for name in names:
+            bone = armature.pose.bones[name]
+            _set_rotation(bone, PROBE)
+            turned.append(evaluate())
+            _set_rotation(bone, rotations.IDENTITY)
+    return _concluded(armature, whole, order, still, turned, size)
+
+
+def _concluded(
+    armature: bpy.types.Object, whole: Rig, order: list[int], still: Array, turned: list[Array], size: float
+) -> Measured:
+    count = len(order)
+    frames, heads = rotations.normalize(np.swapaxes(still[:, :3, :3], 1, 2)).swapaxes(1, 2), still[:, :3, 3]
+    follows, carried = np.zeros((2, count, count), bool)  # [k, i]: i turns with k; i's head is moved by k
+    deaf = {}
+    probe = rotations.to_matrix(PROBE)
+    for k, after in enumerate(turned):
+        delta = frames[k] @ probe @ frames[k].T
+        now = rotations.normalize(np.swapaxes(after[:, :3, :3], 1, 2)).swapaxes(1, 2)
+        follows[k] = np.abs(now - delta @ frames).max(axis=(1, 2)) < TOLERANCE
+        swung = heads[k] + (heads - heads[k]) @ delta.T
+        carried[k] = np.abs(after[:, :3, 3] - swung).max(axis=1) < TOLERANCE * size
+        if not follows[k, k]:
+            bone = armature.pose.bones[whole.names[order[k]]]
+            deaf[bone.name] = [constraint.name for constraint in bone.constraints if not constraint.mute]
+    np.fill_diagonal(follows, False)
+    np.fill_diagonal(carried, False)
+    parents, inherit = np.full(count, -1), np.ones(count, bool)
+    depth = (follows & carried).sum(axis=0) + carried.sum(axis=0)
+    for i, row in enumerate(order):
+        if whole.names[row] in deaf:  # its place in the hierarchy is the best guess
+            parents[i] = _mapped_ancestor(whole, row, order)
+            continue
+        both, head_only = follows[:, i] & carried[:, i], carried[:, i] & ~follows[:, i]
+        parents[i] = _deepest(both, depth)
+        # A head on the axis of a turn stays where it is, and so seems carried: trust only what also leads deeper.
+        beyond = _deepest(head_only, depth)
+        if beyond >= 0 and parents[i] < 0 and not whole.inherit_rotation[row]:
+            parents[i], inherit[i] = beyond, False
+    ranked = _by_parents(parents)
+    back = {old: new for new, old in enumerate(ranked)}
+    rows = [order[i] for i in ranked]
+    rest = still[ranked].copy()
+    rest[:, :3, :3] = frames[ranked]
+    return Measured(
+        Rig(
+            names=tuple(whole.names[row] for row in rows),
+            parents=np.array([back.get(parents[i], -1) for i in ranked]),
+            rest=rest,
+            lengths=whole.lengths[rows],
+            inherit_rotation=inherit[ranked],
+            local_location=whole.local_location[rows],
+            connected=whole.connected[rows],
+            rotation_modes=tuple(whole.rotation_modes[row] for row in rows),
+            locks=whole.locks[rows],
+            world=whole.world,
+        ),
+        deaf,
+    )
+
+
+def _deepest(candidates: NDArray[np.bool_], depth: NDArray[np.int_]) -> int:
+    found = np.flatnonzero(candidates)
+    return int(found[np.argmax(depth[found])]) if len(found) else -1
+
+
+def _mapped_ancestor(whole: Rig, row: int, order: list[int]) -> int:
+    above = whole.parents[row]
+    while above >= 0 and above not in order:
+        above = whole.parents[above]
+    return order.index(above) if above >= 0 else -1
+
+
+def _by_parents(parents: NDArray[np.int_]) -> list[int]:
+    """An order with parents before children; what leads in a circle comes last, without a parent."""
+    ranked: list[int] = []
+    waiting = list(range(len(parents)))
+    while waiting:
+        ready = [i for i in waiting if parents[i] < 0 or parents[i] in ranked]
+        if not ready:
+            parents[waiting[0]] = -1
+            ready = waiting[:1]
+        ranked += ready
+        waiting = [i for i in waiting if i not in ready]
+    return ranked
+
+
+@contextmanager
+def _workshop(armature: bpy.types.Object, names: list[str], switches: Switches) -> Iterator:
+    """The armature alone in a scene of its own, `names` at rest, `switches` set; everything is put back at the end.
+
+    Yields a function that evaluates the armature: -> (len(names), 4, 4) pose matrices in armature space. In a scene
+    of its own the character's meshes are not computed, and an armature that the user's view layer excludes works too.
+    """
+    bones = [armature.pose.bones[name] for name in names]
+    before = [(bone.location.copy(), rotation_of(bone), bone.scale.copy()) for bone in bones]
+    settings = [
+        (armature.pose.bones[bone], key, value) for bone, key, value in switches if has_switch(armature, bone, key)
+    ]
+    values = [(bone, key, bone[key]) for bone, key, _ in settings]
+    workshop = bpy.data.scenes.new("Mocap workshop")
+    try:
+        workshop.collection.objects.link(armature)
+        layer = workshop.view_layers[0]
+        with compat.paused_animation(armature):
+            for bone in bones:
+                bone.location, bone.scale = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+                _set_rotation(bone, rotations.IDENTITY)
+            for bone, key, value in settings:
+                bone[key] = type(bone[key])(value)
+
+            def evaluate() -> Array:
+                armature.update_tag(refresh={"OBJECT", "DATA"})
+                layer.update()
+                posed = armature.evaluated_get(layer.depsgraph).pose.bones
+                return np.array([posed[name].matrix for name in names])
+
+            yield evaluate
+    finally:
+        for bone, key, value in values:
+            bone[key] = value
+        for bone, (location, rotation, scale) in zip(bones, before, strict=True):
+            bone.location, bone.scale = location, scale
+            restore_rotation(bone, rotation)
+        bpy.data.scenes.remove(workshop)
+        armature.update_tag(refresh={"OBJECT", "DATA"})
+
+
+def has_switch(armature: bpy.types.Object, bone: str, key: str) -> bool:
+    """Whether a bone is there and has that custom property."""
+    return bone in armature.pose.bones and key in armature.pose.bones[bone]
+
+
+def rotation_of(bone: bpy.types.PoseBone) -> tuple[float, ...]:
+    """The rotation as the bone's mode has it."""
+    return tuple(getattr(bone, rotation_path(bone.rotation_mode)))
+
+
+def restore_rotation(bone: bpy.types.PoseBone, rotation: tuple[float, ...]) -> None:
+    """Put back what `rotation_of` gave."""
+    setattr(bone, rotation_path(bone.rotation_mode), rotation)
+
+
+def rotation_path(mode: str) -> str:
+    """The property that holds the rotation in a rotation mode."""
+    return {"QUATERNION": "rotation_quaternion", "AXIS_ANGLE": "rotation_axis_angle"}.get(mode, "rotation_euler")
+
+
+def _set_rotation(bone: bpy.types.PoseBone, rotation: Array) -> None:
+    """A quaternion, in the bone's own mode."""
+    turn = Quaternion(rotation)
+    if bone.rotation_mode == "QUATERNION":
+        bone.rotation_quaternion = turn
+    elif bone.rotation_mode == "AXIS_ANGLE":
+        axis, angle = turn.to_axis_angle()
+        bone.rotation_axis_angle = (angle, *axis)
+    else:
+        bone.rotation_euler = turn.to_euler(bone.rotation_mode)
+
+
+def pose(armature: bpy.types.Object, basis: Named[str, Array]) -> None:
+    """Show one pose without keys. basis: bone -> quaternion (4,)."""
+    for name, rotation in basis.items():
+        _set_rotation(armature.pose.bones[name], rotation)
