@@ -9,7 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backend.core import skeleton
-from ...backend.core.rotations import Array, between, normalize, rotate
+from ...backend.core.rotations import (
+    Array,
+    between,
+    continuous,
+    frame_from,
+    from_axis_angle,
+    from_matrix,
+    inverse,
+    multiply,
+    normalize,
+    rotate,
+    to_axis_angle,
+)
 from ...backend.core.skeleton import INDEX, Skeleton
 from .calibration import Stage
 from .root import ankle_height
@@ -18,6 +30,9 @@ SOLE = ("heel", "big_toe", "small_toe")
 EASE = 0.3  # s in which a foot comes and goes from where it is planted
 RAISED = 0.12  # m: a foot planted higher up in the source stands on something
 SETTLE = 0.15  # s in which the pelvis comes down so that both feet can be reached
+FLAT = np.cos(np.radians(30.0))  # a foot that is tilted more while its heel and toes touch does not stand flat
+BRIEF = 0.06  # s between the first and the last frame of the shortest contact
+FOLLOW = 0.4  # s in which it follows its feet up and down
 LOWEST = 0.25  # of the leg: the pelvis never comes down further than that
 REACH = 0.99  # of the leg: from here on a straightening leg slows down, unless the source's is as straight
 STABLE = 0.1  # of the leg: with the knee nearer to the line from hip to ankle, the hinge has a say in where it goes
@@ -59,26 +74,64 @@ def source_sole(body: Skeleton, turned: Array, joints: Array, side: str) -> Arra
     return skeleton.posed_points(body, turned, joints, tuple(f"{side}_{name}" for name in SOLE))
 
 
-def planted(times: Array, contacts: NDArray[np.uint8], points: Array, source: Array, ratio: float) -> Array:
-    """Shift (T, 3) of one foot after which its points stand still while they are in contact, and stay over the floor.
-
-    contacts: (T, 2) heel and toes. points: (T, 3, 3) the target's `SOLE`; source: the same of the source.
-    """
+def steady(times: Array, contacts: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Contacts (T, C) without those, and without gaps, that are too short for a foot to be put down or lifted."""
     touching = contacts > 0
+    for column in touching.T:
+        for state in (False, True):
+            for start, end in _runs(column == state):
+                inside = state or (start > 0 and end < len(times))
+                if inside and times[end - 1] - times[start] < BRIEF:
+                    column[start:end] = not state
+    return touching
+
+
+def planted(
+    times: Array, touching: NDArray[np.bool_], ankle: Array, offsets: Array, source: Array, ratio: float
+) -> tuple[Array, Array]:
+    """What keeps one foot planted: a turn (T, 4) of the foot and a shift (T, 3) of its ankle.
+
+    While heel and toes touch, the foot lies flat and does not turn; while one of them touches, that one stands still;
+    nothing is ever below the floor. In between, both corrections ease in and out.
+
+    touching: (T, 2) heel and toes. ankle: (T, 3), offsets: (T, 3, 3) from there to the target's `SOLE`.
+    source: (T, 3, 3) the source's, which says on which level it stands.
+    """
+    runs = _runs(touching.any(axis=1))
+    raised = np.zeros(len(times))
+    for start, end in runs:
+        stood_on = float(np.median(source[start:end, :, 2].min(axis=1)))
+        raised[start:end] = ratio * stood_on if stood_on > RAISED else 0.0
+    turn = _flat(times, touching, offsets)
+    offsets = rotate(turn[:, None], offsets)
+    points = ankle[:, None] + offsets
     pair = np.stack([points[:, 0], points[:, 1:].mean(axis=1)], axis=1)
     lowest = points[..., 2].min(axis=1)
     shift = np.zeros((len(times), 3))
-    runs = _runs(touching.any(axis=1))
     for start, end in runs:
         rows = slice(start, end)
         shift[rows, :2] = _still(touching[rows], pair[rows, :, :2])
-        held = np.where(touching[rows], pair[rows, :, 2], np.inf).min(axis=1)
-        stood_on = np.median(np.min(source[rows, :, 2], axis=1))
-        level = ratio * stood_on if stood_on > RAISED else 0.0
-        shift[rows, 2] = level - np.minimum(lowest[rows], held)
+        shift[rows, 2] = raised[rows] - lowest[rows]
     _ease(times, runs, shift)
     shift[:, 2] += np.maximum(0.0, -(lowest + shift[:, 2]))
-    return shift
+    return turn, shift
+
+
+def _flat(times: Array, touching: NDArray[np.bool_], offsets: Array) -> Array:
+    """Turn (T, 4) that holds the foot in one place, flat, wherever heel and toes touch."""
+    vectors = np.zeros((len(times), 3))
+    runs = _runs(touching.all(axis=1))
+    heel, big, small = np.moveaxis(offsets, 1, 0)
+    frame = continuous(from_matrix(frame_from((big + small) / 2 - heel, big - small)))
+    for start, end in runs:
+        held = normalize(frame[start:end].sum(axis=0))
+        normal = rotate(held, [0.0, 0.0, 1.0])
+        level = [0.0, 0.0, np.sign(normal[2])]
+        if abs(normal[2]) > FLAT:
+            held = multiply(between(normal, level), held)
+        vectors[start:end] = to_axis_angle(multiply(held, inverse(frame[start:end])))
+    _ease(times, runs, vectors)
+    return from_axis_angle(vectors)
 
 
 def _runs(on: NDArray[np.bool_]) -> NDArray[np.int_]:
@@ -125,6 +178,20 @@ def _smooth(x: Array) -> Array:
     return x * x * x * (x * (6.0 * x - 15.0) + 10.0)
 
 
+def lifting(times: Array, touching: NDArray[np.bool_], shift: Array) -> Array:
+    """(T,) metres by which the pelvis goes along with what the planted feet do, slowly: otherwise the knees would take
+    all of it, and a straight knee takes a centimetre with twenty degrees.
+
+    touching: (T, L), shift: (T, L, 3) of each foot.
+    """
+    count = touching.sum(axis=1)
+    known = np.flatnonzero(count)
+    if not len(known):
+        return np.zeros(len(times))
+    mean = np.sum(np.where(touching, shift[..., 2], 0.0), axis=1)[known] / count[known]
+    return _blurred(times, np.interp(times, times[known], mean), FOLLOW)
+
+
 def lowering(times: Array, hips: Array, targets: Array, reach: Array) -> Array:
     """(T,) metres by which the pelvis comes down so that each leg can reach its foot, without jerks.
 
@@ -136,12 +203,22 @@ def lowering(times: Array, hips: Array, targets: Array, reach: Array) -> Array:
     need = np.clip(need, 0.0, LOWEST * reach).max(axis=1)
     if not need.any():
         return need
+    half = _half(times, SETTLE)
+    padded = np.pad(need, half, mode="edge")
+    return _blurred(times, np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=-1), SETTLE)
+
+
+def _half(times: Array, width: float) -> int:
+    """Frames in `width` seconds."""
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    half = max(1, round(SETTLE / max(step, 1e-6)))
-    padded = np.pad(need, 2 * half, mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=-1)
+    return max(1, round(width / max(step, 1e-6)))
+
+
+def _blurred(times: Array, values: Array, width: float) -> Array:
+    """Values (T,) averaged over `width` seconds to both sides, the nearest most."""
+    half = _half(times, width)
     weights = np.hanning(2 * half + 3)[1:-1]
-    return np.convolve(highest, weights / weights.sum(), mode="valid")
+    return np.convolve(np.pad(values, half, mode="edge"), weights / weights.sum(), mode="valid")
 
 
 def longest(hip: Array, ankle: Array, length: Array) -> Array:

@@ -96,8 +96,7 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
     moved: ByRow = {}
     locations: ByRow = {}
     if root_row is not None:
-        heading = multiply(multiply(into, way.heading), inverse(into))
-        wanted[root_row] = multiply(heading, target.pose[root_row])
+        wanted[root_row] = multiply(_conjugated(way.heading, stage), target.pose[root_row])
     turned, bases = chain.resolve(wanted)
     if root_row is not None and not rig.connected[root_row]:
         place = _root_place(target, root_row, way.heading, way.hips, rest_hips)
@@ -108,9 +107,9 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
     displacement = hips - target.middle_of_hips(positions)
 
     if options.feet:
-        drop = np.zeros(len(source.times))
-        legs = _plant(source, target, turned_source, joints, ratio, turned, positions, displacement, drop)
-        displacement = displacement - rotate(stage.turn, drop[:, None] * [0.0, 0.0, 1.0]) / stage.unit
+        raised = np.zeros((len(source.times), 3))
+        legs = _plant(source, target, turned_source, joints, ratio, turned, positions, displacement, raised)
+        displacement = displacement + rotate(stage.turn, raised) / stage.unit
         if legs:
             wanted |= legs
             again = [row for row in chain.rows if set(chain.above(row)) & legs.keys()]
@@ -163,44 +162,56 @@ def _plant(
     turned: ByRow,
     positions: ByRow,
     displacement: Array,
-    drop: Array,
+    raised: Array,
 ) -> ByRow:
-    """Rotations of thighs and shins (T, 4) that keep planted feet planted; fills `drop` (T,), how far the pelvis
-    comes down for that in metres."""
+    """Rotations of the legs' bones (T, 4) that keep planted feet planted; fills `raised` (T, 3), how far the
+    pelvis goes for that."""
     stage = target.stage
     found = {side: leg for side in SIDES if (leg := target.leg(side)) is not None}
     ends: dict[str, list[Array]] = {}
     goals: dict[str, Array] = {}
+    out: ByRow = {}
+    flags = feet.steady(source.times, source.contacts)
+    touching = {side: flags[:, 2 * k : 2 * k + 2] for k, side in enumerate(SIDES)}
     for side, leg in found.items():
         ends[side] = [stage.to_world(positions[row] + displacement) for row in leg]
-        sole = target.sole(side, source.body, ratio)
-        points = []
-        for role, offset in sole.values():
+        ankle = ends[side][2]
+        offsets = np.empty((len(ankle), len(feet.SOLE), 3))
+        for k, (role, offset) in enumerate(target.sole(side, source.body, ratio).values()):
             row = target.rows[role][0]
             world = multiply(target.turn_from_t_pose(row, turned), Y_UP_TO_Z_UP)
-            points.append(stage.to_world(positions[row] + displacement) + rotate(world, offset))
+            offsets[:, k] = stage.to_world(positions[row] + displacement) - ankle + rotate(world, offset)
         theirs = feet.source_sole(source.body, turned_source, joints, side)
-        flags = source.contacts[:, 2 * SIDES.index(side) :][:, :2]
-        shift = feet.planted(source.times, flags, np.stack(points, axis=1), theirs, ratio)
-        goals[side] = ends[side][2] + shift
+        turn, shift = feet.planted(source.times, touching[side], ankle, offsets, theirs, ratio)
+        goals[side] = ankle + shift
+        turn = _conjugated(turn, stage)
+        for role in (f"{side}_ankle", f"{side}_foot"):
+            for row in target.rows.get(role, ()):
+                out[row] = multiply(turn, turned[row])
     if not found:
         return {}
+    planted = np.stack([touching[side].any(axis=1) for side in found], axis=1)
+    shifts = np.stack([goals[side] - ends[side][2] for side in found], axis=1)
+    lift = feet.lifting(source.times, planted, shifts)[:, None] * [0.0, 0.0, 1.0]
     reach = []
     for hip, knee, ankle in ends.values():
         length = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
         reach.append(feet.longest(hip, ankle, length))
-    hips = np.stack([ends[side][0] for side in found], axis=1)
-    drop += feet.lowering(source.times, hips, np.stack(list(goals.values()), axis=1), np.stack(reach, axis=1))
-    out: ByRow = {}
+    hips = np.stack([ends[side][0] + lift for side in found], axis=1)
+    down = feet.lowering(source.times, hips, np.stack(list(goals.values()), axis=1), np.stack(reach, axis=1))
+    raised += lift - down[:, None] * [0.0, 0.0, 1.0]
     for side, (thigh, shin, _) in found.items():
         hip, knee, ankle = ends[side]
         hinge = rotate(target.turn_from_t_pose(thigh, turned), [1.0, 0.0, 0.0])
-        new = feet.bend(hip, knee, ankle, hip - drop[:, None] * [0.0, 0.0, 1.0], goals[side], hinge)
+        new = feet.bend(hip, knee, ankle, hip + raised, goals[side], hinge)
         for row, before, after in ((thigh, knee - hip, new[0]), (shin, ankle - knee, new[1])):
-            swing = rotations.between(before, after)
-            swing = multiply(multiply(stage.turn, swing), inverse(stage.turn))
-            out[row] = multiply(swing, turned[row])
+            out[row] = multiply(_conjugated(rotations.between(before, after), stage), turned[row])
     return out
+
+
+def _conjugated(turn: Array, stage: Stage) -> Array:
+    """Rotations (T, 4) in the motion's axes -> the same in armature space."""
+    return multiply(multiply(stage.turn, turn), inverse(stage.turn))
 
 
 def _twists(target: _Target, turned: ByRow) -> ByRow:

@@ -171,3 +171,67 @@ def random_motion(seed: int, frames: int = 4, body: Skeleton | None = None) -> S
     pelvis = rng.normal(0, 1, (frames, 3)) + [0, 0, 1.0]
     times = np.arange(frames) / 30.0
     return SourceMotion(times, body or skeleton.neutral(), local, pelvis, np.zeros((frames, 4), np.uint8))
+
+
+def walk(seconds: float = 4.0, rate: float = 60.0, body: Skeleton | None = None) -> SourceMotion:
+    """A person who walks towards -y: heel first, rolling over the foot, off with the toes, arms swinging."""
+    body = body or skeleton.neutral()
+    times = np.arange(round(seconds * rate)) / rate
+    frames, stride, period = len(times), 1.1, 1.1
+    local = np.tile(rotations.IDENTITY, (frames, 55, 1))
+    contacts = np.zeros((frames, 4), np.uint8)
+    a, b = (float(np.linalg.norm(body.offsets[INDEX[f"left_{j}"]])) for j in ("knee", "ankle"))
+    pelvis = np.zeros((frames, 3))
+    pelvis[:, 1] = -stride / period * times
+    hip_height = 0.93 * (a + b)
+    for s, side in enumerate(SIDES):
+        heel, toes = (np.array([p[2], p[1]]) for p in _sole(body, side))  # forward and up, from the ankle
+        phase = times / period + 0.5 * s
+        step, u = np.floor(phase), phase % 1.0
+        pitch = np.interp(u, [0.0, 0.12, 0.4, 0.6, 0.8, 1.0], [0.25, 0.0, 0.0, -0.45, 0.1, 0.25])  # toes up
+        rolling = np.where(u < 0.12, 0, 1)
+        pivot = np.array([heel, toes])[rolling]
+        c, sn = np.cos(pitch), np.sin(pitch)
+
+        def turned(v: Array, c: Array = c, sn: Array = sn) -> Array:
+            return np.stack([c * v[..., 0] - sn * v[..., 1], sn * v[..., 0] + c * v[..., 1]], axis=-1)
+
+        ground = (step[:, None] - 0.5 * s + 0.3) * [stride, 0.0]
+        ankle = ground + [0.0, -heel[1]] + pivot - turned(pivot)
+        # The swing joins where the foot leaves and where it will come down.
+        swing = u >= 0.6
+        leave = ground + [0.0, -heel[1]] + toes - np.array([[np.cos(-0.45), -np.sin(-0.45)], [np.sin(-0.45), np.cos(-0.45)]]) @ toes
+        land = ground + [stride, -heel[1]] + heel - np.array([[np.cos(0.25), -np.sin(0.25)], [np.sin(0.25), np.cos(0.25)]]) @ heel
+        x = np.clip((u - 0.6) / 0.4, 0.0, 1.0)[:, None]
+        way = x * x * (3 - 2 * x)
+        ankle = np.where(swing[:, None], leave * (1 - way) + land * way + [0.0, 0.06] * np.sin(np.pi * x) ** 2, ankle)
+        contacts[:, 2 * s] = u < 0.4
+        contacts[:, 2 * s + 1] = (u >= 0.12) & (u < 0.6)
+        # Thigh and shin in the plane of walking.
+        away = ankle - np.stack([stride / period * times, np.full(frames, hip_height - heel[1])], axis=-1)
+        reach = np.linalg.norm(away, axis=-1)
+        line = np.arctan2(away[:, 0], -away[:, 1])
+        lift = np.arccos((a * a + reach**2 - b * b) / (2 * a * reach))
+        knee = np.pi - np.arccos((a * a + b * b - reach**2) / (2 * a * b))
+        ex = np.array([1.0, 0.0, 0.0])
+        thigh = -(line + lift)
+        local[:, INDEX[f"{side}_hip"]] = rotations.from_axis_angle(thigh[:, None] * ex)
+        local[:, INDEX[f"{side}_knee"]] = rotations.from_axis_angle(knee[:, None] * ex)
+        local[:, INDEX[f"{side}_ankle"]] = rotations.from_axis_angle((-thigh - knee - pitch)[:, None] * ex)
+        sign = 1.0 if side == "left" else -1.0
+        local[:, INDEX[f"{side}_shoulder"]] = rotations.multiply(
+            rotations.from_axis_angle((0.4 * np.cos(2 * np.pi * (phase + 0.5)))[:, None] * -ex),
+            rotations.from_axis_angle([0.0, 0.0, -sign * 1.25]),
+        )
+    hips = body.offsets[[INDEX["left_hip"], INDEX["right_hip"]], 1].mean()
+    pelvis[:, 2] = hip_height - float(_sole(body, "left")[0][1]) - hips
+    local[:, 0] = skeleton.Y_UP_TO_Z_UP
+    return SourceMotion(times, body, local, pelvis, contacts)
+
+
+def _sole(body: Skeleton, side: str) -> tuple[Array, Array]:
+    """Heel and middle of the toes (3,) seen from the ankle in the zero pose."""
+    foot = body.offsets[INDEX[f"{side}_foot"]]
+    toes = np.mean([body.points[f"{side}_{toe}"][1] for toe in ("big_toe", "small_toe")], axis=0) + foot
+    heel = body.points[f"{side}_heel"][1]
+    return heel, np.array([toes[0], heel[1], toes[2]])
