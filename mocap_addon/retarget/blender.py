@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping as Named
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...backend.core import rotations
 from ...backend.core.rotations import Array
 from .. import compat
-from .model import Rig
+from .model import Retargeted, Rig
 
 Switches = list[tuple[str, str, float]]  # bone, custom property, value: what makes a control rig follow its FK bones
 
@@ -62,10 +62,21 @@ class Measured:
     rig: the measured bones alone: each one's parent is the bone that it follows, whatever constraints and in-between
         bones make it do so, and its rest matrix is where it stands when all of them are at rest.
     deaf: bones that do not obey their own rotation -> the constraints on them.
+    places: bones whose location is not seen from their own axes (`use_local_location` is off) -> (3, 3) from a
+        location in their own axes to their channels.
     """
 
     rig: Rig
-    deaf: dict[str, list[str]] = field(default_factory=dict)
+    deaf: dict[str, list[str]]
+    places: dict[str, Array]
+
+    def in_channels(self, channels: Retargeted) -> Retargeted:
+        """What was solved for `rig`, as the channels of the armature have it."""
+        out = dict(channels)
+        for name in self.places.keys() & channels.keys():
+            if (location := channels[name].location) is not None:
+                out[name] = replace(channels[name], location=location @ self.places[name].T)
+        return out
 
 
 def measure(armature: bpy.types.Object, whole: Rig, names: list[str], switches: Switches) -> Measured:
@@ -74,71 +85,86 @@ def measure(armature: bpy.types.Object, whole: Rig, names: list[str], switches: 
     In a control rig a bone's parent in the hierarchy is often a bone that only follows another one by a constraint:
     what is measured holds for any such rig. Cost: one evaluation of the armature for every bone.
     """
-    order = [i for i, name in enumerate(whole.names) if name in set(names)]
+    wanted = set(names)
+    order = [i for i, name in enumerate(whole.names) if name in wanted]
     names = [whole.names[i] for i in order]
+    foreign = [i for i in order if not whole.local_location[i]]
+    above = [whole.names[whole.parents[i]] if whole.parents[i] >= 0 else "" for i in foreign]
     with _workshop(armature, names, switches) as evaluate:
-        still = evaluate()
-        size = max(float(np.ptp(still[:, :3, 3], axis=0).max()), 1e-6)
+        still = evaluate(names)
+        held = dict(zip(foreign, evaluate([name or names[0] for name in above]), strict=True))
         turned = []
         for name in names:
             bone = armature.pose.bones[name]
             _set_rotation(bone, PROBE)
-            turned.append(evaluate())
+            turned.append(evaluate(names))
             _set_rotation(bone, rotations.IDENTITY)
-    return _concluded(armature, whole, order, still, turned, size)
-
-
-def _concluded(
-    armature: bpy.types.Object, whole: Rig, order: list[int], still: Array, turned: list[Array], size: float
-) -> Measured:
-    count = len(order)
-    frames, heads = rotations.normalize(np.swapaxes(still[:, :3, :3], 1, 2)).swapaxes(1, 2), still[:, :3, 3]
-    follows, carried = np.zeros((2, count, count), bool)  # [k, i]: i turns with k; i's head is moved by k
-    deaf = {}
-    probe = rotations.to_matrix(PROBE)
-    for k, after in enumerate(turned):
-        delta = frames[k] @ probe @ frames[k].T
-        now = rotations.normalize(np.swapaxes(after[:, :3, :3], 1, 2)).swapaxes(1, 2)
-        follows[k] = np.abs(now - delta @ frames).max(axis=(1, 2)) < TOLERANCE
-        swung = heads[k] + (heads - heads[k]) @ delta.T
-        carried[k] = np.abs(after[:, :3, 3] - swung).max(axis=1) < TOLERANCE * size
-        if not follows[k, k]:
-            bone = armature.pose.bones[whole.names[order[k]]]
-            deaf[bone.name] = [constraint.name for constraint in bone.constraints if not constraint.mute]
-    np.fill_diagonal(follows, False)
-    np.fill_diagonal(carried, False)
-    parents, inherit = np.full(count, -1), np.ones(count, bool)
-    depth = (follows & carried).sum(axis=0) + carried.sum(axis=0)
-    for i, row in enumerate(order):
-        if whole.names[row] in deaf:  # its place in the hierarchy is the best guess
-            parents[i] = _mapped_ancestor(whole, row, order)
-            continue
-        both, head_only = follows[:, i] & carried[:, i], carried[:, i] & ~follows[:, i]
-        parents[i] = _deepest(both, depth)
-        # A head on the axis of a turn stays where it is, and so seems carried: trust only what also leads deeper.
-        beyond = _deepest(head_only, depth)
-        if beyond >= 0 and parents[i] < 0 and not whole.inherit_rotation[row]:
-            parents[i], inherit[i] = beyond, False
+    frames, heads = _unscaled(still[:, :3, :3]), still[:, :3, 3]
+    places = {}
+    for row, name in zip(foreign, above, strict=True):
+        outer = _unscaled(held[row][:3, :3]) if name else np.eye(3)
+        places[whole.names[row]] = outer.T @ frames[order.index(row)]
+    follows, carried = _followers(frames, heads, turned)
+    deaf = {names[k] for k in range(len(names)) if not follows[k, k]}
+    parents, inherit = _parents(whole, order, follows, carried, deaf)
     ranked = _by_parents(parents)
     back = {old: new for new, old in enumerate(ranked)}
     rows = [order[i] for i in ranked]
     rest = still[ranked].copy()
     rest[:, :3, :3] = frames[ranked]
-    return Measured(
-        Rig(
-            names=tuple(whole.names[row] for row in rows),
-            parents=np.array([back.get(parents[i], -1) for i in ranked]),
-            rest=rest,
-            lengths=whole.lengths[rows],
-            inherit_rotation=inherit[ranked],
-            local_location=whole.local_location[rows],
-            connected=whole.connected[rows],
-            rotation_modes=tuple(whole.rotation_modes[row] for row in rows),
-            locks=whole.locks[rows],
-            world=whole.world,
-        ),
-        deaf,
+    rig = Rig(
+        names=tuple(whole.names[row] for row in rows),
+        parents=np.array([back.get(parents[i], -1) for i in ranked]),
+        rest=rest,
+        lengths=whole.lengths[rows],
+        inherit_rotation=inherit[ranked],
+        local_location=np.ones(len(rows), bool),
+        connected=whole.connected[rows],
+        rotation_modes=tuple(whole.rotation_modes[row] for row in rows),
+        locks=whole.locks[rows],
+        world=whole.world,
     )
+    held_by = {name: [c.name for c in armature.pose.bones[name].constraints if not c.mute] for name in sorted(deaf)}
+    return Measured(rig, held_by, places)
+
+
+def _unscaled(matrices: Array) -> Array:
+    """(..., 3, 3) with columns of length 1."""
+    return matrices / np.maximum(np.linalg.norm(matrices, axis=-2, keepdims=True), 1e-12)
+
+
+def _followers(frames: Array, heads: Array, turned: list[Array]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """[k, i]: whether bone i turns with bone k, and whether i's head is moved by k (or lies in k's own head)."""
+    size = max(float(np.ptp(heads, axis=0).max()), 1e-9)
+    follows, carried = np.zeros((2, len(turned), len(turned)), bool)
+    probe = rotations.to_matrix(PROBE)
+    for k, after in enumerate(turned):
+        delta = frames[k] @ probe @ frames[k].T
+        follows[k] = np.abs(_unscaled(after[:, :3, :3]) - delta @ frames).max(axis=(1, 2)) < TOLERANCE
+        swung = heads[k] + (heads - heads[k]) @ delta.T
+        carried[k] = np.abs(after[:, :3, 3] - swung).max(axis=1) < TOLERANCE * size
+        follows[k] &= carried[k] | (np.arange(len(turned)) == k)
+        # What stays in its place shows nothing: it may as well be free.
+        carried[k] &= follows[k] | (np.abs(swung - heads).max(axis=1) > TOLERANCE * size)
+    return follows, carried
+
+
+def _parents(
+    whole: Rig, order: list[int], follows: NDArray[np.bool_], carried: NDArray[np.bool_], deaf: set[str]
+) -> tuple[NDArray[np.int_], NDArray[np.bool_]]:
+    """The nearest bone that each one follows, and whether it follows its rotation too."""
+    parents, inherit = np.full(len(order), -1), np.ones(len(order), bool)
+    others = ~np.eye(len(order), dtype=bool)
+    depth = (carried & others).sum(axis=0)
+    for i, row in enumerate(order):
+        if whole.names[row] in deaf:  # its place in the hierarchy is the best guess
+            parents[i] = _mapped_ancestor(whole, row, order)
+            continue
+        parents[i] = _deepest(follows[:, i] & others[:, i], depth)
+        head_only = _deepest(carried[:, i] & others[:, i] & ~follows[:, i], depth)
+        if parents[i] < 0 <= head_only:
+            parents[i], inherit[i] = head_only, False
+    return parents, inherit
 
 
 def _deepest(candidates: NDArray[np.bool_], depth: NDArray[np.int_]) -> int:
@@ -171,8 +197,8 @@ def _by_parents(parents: NDArray[np.int_]) -> list[int]:
 def _workshop(armature: bpy.types.Object, names: list[str], switches: Switches) -> Iterator:
     """The armature alone in a scene of its own, `names` at rest, `switches` set; everything is put back at the end.
 
-    Yields a function that evaluates the armature: -> (len(names), 4, 4) pose matrices in armature space. In a scene
-    of its own the character's meshes are not computed, and an armature that the user's view layer excludes works too.
+    Yields a function that evaluates the armature: names of bones -> their (N, 4, 4) pose matrices in armature space. In
+    a scene of its own the character's meshes are not computed, and an armature that no view layer shows works too.
     """
     bones = [armature.pose.bones[name] for name in names]
     before = [(bone.location.copy(), rotation_of(bone), bone.scale.copy()) for bone in bones]
@@ -191,11 +217,11 @@ def _workshop(armature: bpy.types.Object, names: list[str], switches: Switches) 
             for bone, key, value in settings:
                 bone[key] = type(bone[key])(value)
 
-            def evaluate() -> Array:
+            def evaluate(wanted: list[str]) -> Array:
                 armature.update_tag(refresh={"OBJECT", "DATA"})
                 layer.update()
                 posed = armature.evaluated_get(layer.depsgraph).pose.bones
-                return np.array([posed[name].matrix for name in names])
+                return np.array([posed[name].matrix for name in wanted]).reshape(-1, 4, 4)
 
             yield evaluate
     finally:

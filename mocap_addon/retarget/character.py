@@ -14,6 +14,8 @@ from . import actions, blender, presets, recognise, solve, sources, table
 from .actions import Keying
 from .model import Mapping, Options, Rig, SourceMotion
 
+POLES = "pole_vector"  # Rigify's property that lets a pole, instead of its own roll, turn an IK limb
+
 
 @dataclass
 class Span:
@@ -83,9 +85,10 @@ def prepare(
         raise MocapError("rig-unknown", f"Bones with more than one role: {', '.join(twice)}.")
     if options.ik_controls:
         for role, bone in recognise.ik_controls(whole, mapping).items():
-            goal = role.endswith(("ankle", "wrist"))
-            mapping.bones.setdefault(f"{role}_ik" if goal else f"{role}_pole", [bone])
+            mapping.bones.setdefault(role, [bone])
     switches = list(recognise.switches(whole, mapping))
+    if options.ik_controls:  # the poles count; which of FK and IK drives the limbs stays FK
+        switches += [(bone, POLES, 1.0) for bone in dict.fromkeys(bone for bone, _, _ in switches)]
     names = [name for group in (mapping.bones, mapping.twists) for bones in group.values() for name in bones]
     return blender.measure(armature, whole, names, switches), mapping, switches
 
@@ -126,10 +129,11 @@ def retarget(
     """
     notes = []
     chosen = armature
+    layer.update()  # a file that was just opened has no world matrices yet
     armature = editable(scene, layer, armature)
     if armature != chosen:
-        notes.append(f"{armature.name} is linked: a library override was made of it.")
-    layer.update()  # a file that was just opened has no world matrices yet
+        notes.append(f"{armature.name} was linked: it is a library override now.")
+        layer.update()
     measured, mapping, switches = prepare(armature, mapping, options)
     notes += [f"{bone} does not obey its own keys: see the check of the rig." for bone in measured.deaf]
     motion = _spanned(scene, motion, span)
@@ -137,6 +141,7 @@ def retarget(
     frames = 1.0 + motion.times * camera.scene_rate(scene)
     if span.whole:
         frames = np.round(frames)
+    channels = measured.in_channels(channels)
     action = actions.write(armature, take, frames, channels, measured.rig, switches, keying)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
     return Outcome(action, armature, notes)

@@ -130,11 +130,14 @@ def grounded(motion: SourceMotion) -> SourceMotion:
     feet = skeleton.posed_points(motion.body, turned, joints, skeleton.FOOT_POINTS)
     # heel and toes of each foot, as skeleton.CONTACTS has them
     points = np.stack([feet[:, 2], feet[:, 0], feet[:, 5], feet[:, 3]], axis=1)
-    floor = float(np.percentile(points[..., 2].min(axis=1), 10))
     step = np.maximum(np.gradient(motion.times) if len(motion.times) > 1 else np.ones(1), 1e-6)
     speed = np.zeros(points.shape[:2])
     if len(points) > 1:
         speed = np.linalg.norm(np.gradient(points, axis=0), axis=-1) / step[:, None]
+    # The floor is where feet rest; where they never do, it is under the lowest of them.
+    resting = np.where(speed < SLOW, points[..., 2], np.inf).min(axis=1)
+    resting = resting[np.isfinite(resting)]
+    floor = float(np.percentile(resting if len(resting) else points[..., 2].min(axis=1), 10))
     down = (points[..., 2] - floor < NEAR) & (speed < SLOW)
     least = max(1, round(LEAST / float(np.median(step))))
     contacts = np.stack([_lasting(row, least) for row in down.T], axis=1).astype(np.uint8)

@@ -1,0 +1,211 @@
+"""Rigs as Blender moves them: what is read and measured, and where retargeted bones really are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rigs
+from mathutils import Matrix
+
+from backend.core import rotations, skeleton
+
+LIMBS = (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
+SIDES = ("left", "right")
+
+
+@pytest.fixture
+def retarget(addon):
+    return addon.retarget
+
+
+@pytest.fixture
+def motion(addon):
+    return rigs.motion(addon)
+
+
+def put(bpy, retarget, rig, motion, take="walk", mapping=None, keying=None, span=None, **options):
+    """Retarget onto a rig; -> the outcome."""
+    character = retarget.character
+    mapping = mapping or retarget.recognise.recognise(retarget.blender.read_rig(rig))
+    return character.retarget(
+        bpy.context.scene, bpy.context.view_layer, rig, mapping, motion, take,
+        retarget.model.Options(**options), span or character.Span(whole=False), keying or retarget.actions.Keying(),
+    )  # fmt: skip
+
+
+def state(rig) -> dict[str, object]:
+    """Everything of a rig that retargeting must leave alone."""
+    bones = {
+        bone.name: (
+            [tuple(row) for row in bone.matrix_local], bone.length, bone.use_connect, bone.inherit_scale,
+            bone.use_inherit_rotation, bone.hide,
+        )
+        for bone in rig.data.bones
+    }  # fmt: skip
+    posed = {
+        bone.name: (bone.rotation_mode, tuple(bone.scale), [(c.name, c.type, c.mute) for c in bone.constraints])
+        for bone in rig.pose.bones
+    }
+    return {"bones": bones, "posed": posed, "world": [tuple(row) for row in rig.matrix_world], "mode": rig.mode}
+
+
+def frames_of(bpy, motion) -> np.ndarray:
+    scene = bpy.context.scene
+    return 1.0 + motion.times * scene.render.fps / scene.render.fps_base
+
+
+def directions(motion, i: int) -> dict[tuple[str, str], np.ndarray]:
+    """Where the source's limbs point at its frame i."""
+    _, joints = skeleton.forward_kinematics(motion.body, motion.local[i : i + 1], motion.pelvis[i : i + 1])
+    ends = {
+        f"{side}_{joint}": joints[0, skeleton.INDEX[f"{side}_{joint}"]]
+        for side in SIDES
+        for pair in LIMBS
+        for joint in pair
+    }
+    return {
+        (side, start): rotations.normalize(ends[f"{side}_{end}"] - ends[f"{side}_{start}"])
+        for side in SIDES
+        for start, end in LIMBS
+    }
+
+
+def worst_limb(bpy, retarget, rig, motion, mapping) -> float:
+    """Largest angle in degrees between limbs of the source and of the rig."""
+    worst = 0.0
+    for i in (0, len(motion.times) // 2, len(motion.times) - 1):
+        shown = rigs.posed(bpy, rig, frames_of(bpy, motion)[i])
+        for (side, start), wanted in directions(motion, i).items():
+            end = dict(LIMBS)[start]
+            first, second = (mapping.bones[f"{side}_{joint}"][0] for joint in (start, end))
+            along = rotations.normalize(np.array(shown[second].translation - shown[first].translation))
+            worst = max(worst, float(np.degrees(np.arccos(np.clip(along @ wanted, -1, 1)))))
+    return worst
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        rigs.FBX,
+        Matrix.Rotation(-np.pi / 2, 4, "X") @ Matrix.Scale(0.01, 4),
+        Matrix.Identity(4),
+    ],
+    ids=["fbx", "fbx turned the other way", "plain"],
+)
+def test_limbs_point_as_in_the_source_whatever_scale_and_turn_the_object_has(bpy, addon, retarget, motion, world):
+    rig = rigs.build(addon, bpy, world=world, scale=1.3, rolls=True)
+    before = state(rig)
+    outcome = put(bpy, retarget, rig, motion, feet=False)
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(rig))
+    assert mapping.family == "mixamo" and outcome.notes == []
+    assert worst_limb(bpy, retarget, rig, motion, mapping) < 0.5
+    assert state(rig) == before
+
+
+@pytest.mark.parametrize("mode", ["XYZ", "ZXY", "AXIS_ANGLE"])
+def test_any_rotation_mode_gives_the_same_pose(bpy, addon, retarget, motion, mode):
+    plain = rigs.build(addon, bpy)
+    other = rigs.build(addon, bpy, mode=mode)
+    for rig in (plain, other):
+        put(bpy, retarget, rig, motion)
+    assert {bone.rotation_mode for bone in other.pose.bones} == {mode}
+    for frame in frames_of(bpy, motion)[[0, 17, 39]]:
+        wanted, shown = rigs.posed(bpy, plain, frame), rigs.posed(bpy, other, frame)
+        for name, matrix in wanted.items():
+            assert np.allclose(np.array(matrix.translation), np.array(shown[name].translation), atol=2e-4), name
+
+
+def test_blender_evaluates_the_pose_as_computed(bpy, addon, retarget, motion):
+    """The bones of the solver's rig, by its own forward kinematics, are where Blender has them."""
+    rig = rigs.build(addon, bpy, rolls=True)
+    rig.data.bones["mixamorig:Neck"].use_inherit_rotation = False
+    whole = retarget.blender.read_rig(rig)
+    mapping = retarget.recognise.recognise(whole)
+    channels = retarget.solve.retarget(motion, whole, mapping)
+    frames = frames_of(bpy, motion)
+    retarget.actions.write(rig, "walk", frames, channels, whole, [], retarget.actions.Keying())
+    computed = retarget.pose.pose_globals(whole, channels)
+    for i in (0, 20, 39):
+        shown = rigs.posed(bpy, rig, frames[i])
+        for row, name in enumerate(whole.names):
+            assert np.allclose(whole.world @ computed[i, row], np.array(shown[name]), atol=1e-4), name
+
+
+def test_measured_parents_are_the_hierarchy_where_nothing_interferes(bpy, addon, retarget):
+    rig = rigs.build(addon, bpy)
+    whole = retarget.blender.read_rig(rig)
+    measured = retarget.blender.measure(rig, whole, list(whole.names), [])
+    assert measured.deaf == {}
+    own = {n: whole.names[p] if p >= 0 else "" for n, p in zip(whole.names, whole.parents, strict=True)}
+    seen = {
+        n: measured.rig.names[p] if p >= 0 else ""
+        for n, p in zip(measured.rig.names, measured.rig.parents, strict=True)
+    }
+    assert own == seen
+    for name in whole.names:
+        a, b = whole.index[name], measured.rig.index[name]
+        assert np.allclose(whole.rest[a], measured.rig.rest[b], atol=1e-3 * whole.lengths[a])
+
+
+def test_measuring_leaves_pose_action_and_scenes_alone(bpy, addon, retarget, motion):
+    rig = rigs.build(addon, bpy)
+    put(bpy, retarget, rig, motion)
+    bpy.context.scene.frame_set(20)
+    arm = rig.pose.bones["mixamorig:LeftArm"]
+    arm.location, arm.scale = (1.0, 2.0, 3.0), (1.1, 1.0, 1.0)
+    animation = rig.animation_data
+    kept = [(b.name, tuple(b.location), tuple(b.rotation_quaternion), tuple(b.scale)) for b in rig.pose.bones]
+    slot = getattr(animation, "action_slot", None)
+    whole = retarget.blender.read_rig(rig)
+    retarget.blender.measure(rig, whole, list(whole.names), [])
+    assert kept == [(b.name, tuple(b.location), tuple(b.rotation_quaternion), tuple(b.scale)) for b in rig.pose.bones]
+    assert animation.action.name == "walk → Hero" and getattr(animation, "action_slot", None) == slot
+    assert len(bpy.data.scenes) == 1
+
+
+def test_bones_held_by_constraints_are_told(bpy, addon, retarget, motion):
+    rig = rigs.build(addon, bpy)
+    hold = rig.pose.bones["mixamorig:RightArm"].constraints.new("COPY_ROTATION")
+    hold.target, hold.subtarget = rig, "mixamorig:Hips"
+    outcome = put(bpy, retarget, rig, motion)
+    assert len(outcome.notes) == 1 and "mixamorig:RightArm" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("legs", [0.7, 1.0, 1.3])
+def test_planted_feet_stay_planted_on_the_evaluated_rig(bpy, addon, retarget, motion, legs):
+    rig = rigs.build(addon, bpy, legs=legs)
+    put(bpy, retarget, rig, motion)
+    heads, tails = [], []
+    for frame in frames_of(bpy, motion):
+        shown = rigs.posed(bpy, rig, frame)
+        foot, toes = shown["mixamorig:LeftFoot"], shown["mixamorig:LeftToeBase"]
+        heads.append(foot.translation[:])
+        tails.append((toes @ Matrix.Translation((0, rig.data.bones["mixamorig:LeftToeBase"].length, 0))).translation[:])
+    for points in (np.array(heads), np.array(tails)):
+        slide = np.linalg.norm(points[4:-4, :2] - points[4:-4, :2].mean(axis=0), axis=1)
+        assert slide.max() < 0.005
+        assert np.ptp(points[4:-4, 2]) < 0.005
+
+
+def test_locked_channels_get_no_keys(bpy, addon, retarget, motion):
+    rig = rigs.build(addon, bpy, mode="XYZ")
+    rig.pose.bones["mixamorig:Neck"].lock_rotation = (True, False, False)
+    rig.pose.bones["mixamorig:Hips"].lock_location = (False, True, False)
+    outcome = put(bpy, retarget, rig, motion)
+    keyed = {(curve.data_path, curve.array_index) for curve in addon.compat.curves(outcome.action)}
+    neck, hips = 'pose.bones["mixamorig:Neck"].rotation_euler', 'pose.bones["mixamorig:Hips"].location'
+    assert {index for path, index in keyed if path == neck} == {1, 2}
+    assert {index for path, index in keyed if path == hips} == {0, 2}
+
+
+def test_reduced_keys_stay_within_the_bound(bpy, addon, retarget, motion):
+    rig, other = rigs.build(addon, bpy), rigs.build(addon, bpy)
+    full = put(bpy, retarget, rig, motion).action
+    few = put(bpy, retarget, other, motion, keying=retarget.actions.Keying(bound=1.0)).action
+    count = lambda action: sum(len(curve.keyframe_points) for curve in addon.compat.curves(action))  # noqa: E731
+    assert count(few) < 0.7 * count(full)
+    for frame in frames_of(bpy, motion)[::7]:
+        rigs.posed(bpy, rig, frame)
+        for bone in rig.pose.bones:
+            turn = bone.rotation_quaternion.rotation_difference(other.pose.bones[bone.name].rotation_quaternion)
+            assert np.degrees(turn.angle) % 360 < 1.05 or np.degrees(turn.angle) > 358.9, bone.name
