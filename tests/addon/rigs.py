@@ -75,10 +75,9 @@ def motion(addon: ModuleType, frames: int = 40, rate: float = 30.0):
         size[skeleton.INDEX[joint]] = 0.12
     size[[skeleton.INDEX["left_foot"], skeleton.INDEX["left_ankle"]]] = 0.0
     local = rotations.from_axis_angle(size * np.sin(speed * times[:, None, None] + phase))
-    knee = rotations.from_axis_angle([0.5, 0.0, 0.0])  # bent a little, as a standing body's
-    for side in ("left", "right"):
-        row = skeleton.INDEX[f"{side}_knee"]
-        local[:, row] = rotations.multiply(knee, local[:, row])
+    for joint, bend in {"left_knee": 0.5, "right_knee": 1.3, "right_hip": -0.6}.items():  # the right foot is in the air
+        row = skeleton.INDEX[joint]
+        local[:, row] = rotations.multiply(rotations.from_axis_angle([bend, 0.0, 0.0]), local[:, row])
     local[:, 0] = rotations.multiply(skeleton.Y_UP_TO_Z_UP, local[:, 0])
     body = skeleton.neutral()
     turned, _ = skeleton.forward_kinematics(body, local, np.zeros((frames, 3)))
