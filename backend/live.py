@@ -20,6 +20,7 @@ from .progress import Progress
 from .stages import OBSERVATION, BodySolver, Camera, Motion, Sighting
 from .world.ground import upright_camera
 from .world.place import RootPath, place, settle
+from .world.steady import steadied
 
 LOOKAHEAD = 0.5  # seconds: the frames after a frame that its pose may use
 STEP = 0.5  # seconds between two solves of a person
@@ -112,8 +113,9 @@ class LiveView:
             swapped = swaps.swapped(swaps.jumps(observations), observations["time"])
             motion = self._solver.solve(swaps.exchanged(observations, swapped), skeleton, self._camera)
             if not self._standing:  # once: another floor later would make everyone jump
-                self._camera, self._standing = upright_camera([(skeleton, motion)], self._camera), True
-            motion = place(motion, self._camera)
+                steady = steadied(motion, observations["turn"])
+                self._camera, self._standing = upright_camera([(skeleton, steady)], self._camera), True
+            motion = place(steadied(motion, observations["turn"]), self._camera)
             root = settle(RootPath.of(motion, skeleton, self._camera), self._camera)
             motion.pelvis, motion.contacts = root.pelvis, root.contacts
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))

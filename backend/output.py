@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import engines
 from .body.reach import move_feet
@@ -36,13 +37,15 @@ _PACKAGES = ("numpy", "av", "opencv-python-headless", "ai-edge-litert", "onnxrun
 
 @dataclass(frozen=True)
 class SolvedPerson:
-    """One person after the last stage, T frames. solved: T records of SOLVED; root: where pelvis and feet settle."""
+    """One person after the last stage, T frames. solved: T records of SOLVED; root: where pelvis and feet settle;
+    turns: (T, 4) how the camera had turned, None where it stood still."""
 
     track: int
     skeleton: Skeleton
     solved: RecordFile
     times: Array
     root: Settled
+    turns: NDArray[np.float32] | None
 
 
 def working_folder(output: Path) -> Path:
@@ -117,8 +120,10 @@ def _write_take(
         for span, local in zip(spans, planted(), strict=True):
             yield skeleton.forward_kinematics(person.skeleton, local, person.root.pelvis[span])
 
-    def constant(value: Array) -> Iterator[Array]:
-        return (np.broadcast_to(value, (span.stop - span.start, *value.shape)) for span in spans)
+    def turned() -> Iterator[Array]:
+        for span in spans:
+            still = np.broadcast_to(rotations.IDENTITY, (span.stop - span.start, 4))
+            yield still if person.turns is None else person.turns[span]
 
     poses = (rotations.to_axis_angle(block).reshape(len(block), -1) for block in planted())
     joints = (joints for _, joints in posed())
@@ -141,8 +146,9 @@ def _write_take(
     file.put("focal", float(camera.focal))
     file.put("center", np.asarray(camera.center, float))
     file.put("image_size", np.asarray(camera.size, float))
-    file.put_blocks("R", "<f4", (count, 3, 3), constant(rotations.to_matrix(camera.rotation)))
-    file.put_blocks("t", "<f4", (count, 3), constant(np.asarray(camera.t, float)))
+    looking = (rotations.to_matrix(rotations.multiply(turn, camera.rotation)) for turn in turned())
+    file.put_blocks("R", "<f4", (count, 3, 3), looking)
+    file.put_blocks("t", "<f4", (count, 3), (rotations.rotate(turn, camera.t) for turn in turned()))
     file.put("timestamps", person.times)
     file.put_blocks("frames", "<i4", (count,), seen("frame"))
     file.put("fps", float(info.fps))

@@ -2,7 +2,7 @@
 
     video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
           -> bone lengths, camera, floor                                    measure()   constants of the whole clip
-          -> left and right put right -> body -> world                      solve()     windows of frames, per person
+          -> left and right put right -> body -> still camera -> world      solve()     windows of frames, per person
           -> root and feet                                                  settle()    whole clip, few numbers a frame
           -> take                                                           write_takes()
 
@@ -39,11 +39,13 @@ from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, place, settle
+from .world.steady import TurnMeter, latest_turn, steadied, tripod
 
 HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
 SAMPLE_FRAMES = 60  # frames in each of them
 SMALLEST = 32  # pixels; nobody can be made out in a smaller picture
+UNSURE = 0.1  # part of the frames in which the camera's turn may be unknown before the user is told
 GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is someone else
 
 
@@ -109,15 +111,23 @@ def track(run: Run) -> None:
         progress.stage("track", done, max(total, done))
     if not store.complete:
         tracker: Tracker = run.chain.make("track", job)
-        tracker.resume(store.last())
+        last = store.last()
+        tracker.resume(last)
+        camera = TurnMeter(level_camera(run.info), latest_turn(last))
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
             with closing(tracker.track(reader)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
+                    turn = camera.turn(frame, [seen.observation["roi"] for seen in sightings])
+                    for seen in sightings:
+                        seen.observation["turn"] = turn
                     store.append(frame, sightings)
                     live.add(frame.time, sightings)
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
             _warn(run, reader.warnings)
+        if camera.unsure > UNSURE * len(store):
+            what = f"The background could not be followed in {camera.unsure} frames: the camera may have turned there."
+            _warn(run, [("camera-unsure", what)])
         store.mark_complete()
     live.finish()
     progress.stage("track", len(store), len(store))
@@ -147,7 +157,7 @@ def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
         progress.stage("measure", done, len(people))
         samples = np.concatenate(_samples(store.person(track)))
         skeleton = solver.measure(samples, level)
-        motions[track] = skeleton, solver.solve(samples, skeleton, level)
+        motions[track] = skeleton, steadied(solver.solve(samples, skeleton, level), samples["turn"])
     ground = find_ground(motions, level)
     skeletons = {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
     for track, skeleton in skeletons.items():
@@ -166,14 +176,17 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         spool.truncate(0)
         times = store.times(track)
         swapped = swaps.swapped(_jumps(store.person(track)), times)
-        parts = []
+        turns = store.turns(track)
+        still, parts = tripod(turns), []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
-            motion = place(solver.solve(window, body, ground.camera), ground.camera)
+            motion = solver.solve(window, body, ground.camera)
+            motion = place(motion if still else steadied(motion, window["turn"]), ground.camera)
             spool.append(_solved(motion)[inner])
             parts.append(RootPath.of(motion, body, ground.camera).rows(inner))
             done += inner.stop - inner.start
-        persons.append(SolvedPerson(track, body, spool, times, settle(RootPath.joined(parts), ground.camera)))
+        root = settle(RootPath.joined(parts), ground.camera)
+        persons.append(SolvedPerson(track, body, spool, times, root, None if still else turns))
     progress.stage("solve", total, total)
     return persons
 

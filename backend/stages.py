@@ -26,6 +26,7 @@ OBSERVATION = np.dtype(
         ("landmarks", "<f4", (33, 4)),  # BlazePose's points: metres, hip-centred, camera axes; visibility 0..1
         ("hands", "<f4", (2, 21, 4)),  # left, right: metres, wrist-centred, camera axes; confidence (0: no hand)
         ("consistency", "<f4"),  # 0..1, how well independent looks at the person agree
+        ("turn", "<f4", (4,)),  # quaternion: the camera's turn since the first frame (see `world.steady`)
     ]
 )
 

@@ -149,6 +149,10 @@ class ObservationStore:
         # Copies: a view of one field would keep its whole block in memory.
         return np.concatenate([block["time"].copy() for block in self.person(track).blocks()])
 
+    def turns(self, track: int) -> NDArray[np.float32]:
+        """(T, 4) the camera's turn in the frames that the person is seen in."""
+        return np.concatenate([block["turn"].copy() for block in self.person(track).blocks()])
+
     def last(self) -> dict[int, np.void]:
         """The last observation of every person so far."""
         return {track: self.person(track).read(seen.frames - 1, seen.frames)[0] for track, seen in self.seen.items()}

@@ -28,16 +28,16 @@ def contact_points(skeleton: Skeleton, motion: Motion) -> Array:
 
 
 def sideways_speed(points: Array, times: Array) -> Array:
-    """(T, N) m/s at which points (T, N, 3), camera space, move across the line of sight.
+    """(T, N) m/s at which points (T, N, 3), seen from a still camera at the origin, move across the line of sight.
 
-    A planted foot stands still in the picture of a still camera; its depth, on the other hand, is mostly noise.
+    A planted foot stands still in its picture; its depth, on the other hand, is mostly noise.
     """
     if len(points) < 2:
         return np.zeros(points.shape[:2])
     ones = np.ones(points.shape[:2])
-    in_picture = local_quadratic(points[..., :2] / points[..., 2:], times, ones, 0.04)
-    velocity = np.gradient(in_picture, times, axis=0)
-    return np.linalg.norm(velocity, axis=-1) * np.median(points[..., 2])
+    sight = local_quadratic(rotations.normalize(points), times, ones, 0.04)
+    velocity = np.gradient(sight, times, axis=0)
+    return np.linalg.norm(velocity, axis=-1) * np.median(np.linalg.norm(points, axis=-1))
 
 
 def hysteresis(on: NDArray[np.bool_], off: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -77,6 +77,7 @@ def observe(body: Skeleton, local: Array, pelvis: Array, times: Array, camera: C
     out["hands"][..., :3] = rotations.rotate(camera.rotation, hands[..., :3])
     out["hands"][..., 3] = hands[..., 3]
     out["consistency"] = 1.0
+    out["turn"] = rotations.IDENTITY
     return out
 
 
