@@ -18,24 +18,22 @@ SIDES = ("left", "right")
 KNUCKLES = ("index", "middle", "ring", "pinky")
 UPRIGHT = np.cos(np.radians(30.0))  # a rest pose that stands this straight in the world is meant to stand
 STRAIGHT = np.cos(np.radians(15.0))  # a body axis this near to an axis of the armature is meant to be that axis
-SQUARE = np.cos(np.radians(2.0))
+SQUARE = np.cos(np.radians(2.0))  # and left this near to one, however the sides differ
 BENT = np.radians([5.0, 15.0])  # a limb bent by more than the second shows where its hinge is, below the first not
 SOLE_REACH = (-0.02, 0.15)  # of the leg: lowest joint of the feet over the armature's origin, if that is on the floor
-
-# Columns left, up, forward of a body in T-pose: in SMPL-X's axes, and in the world.
-_BODY_TO_WORLD = skeleton.Y_UP_TO_Z_UP
 
 
 @dataclass(frozen=True)
 class Stage:
     """How the world, in which motion is z up on a floor at z = 0, lies in a rig's armature space.
 
-    A moved or turned object takes the motion with it, as it does with the armature of a capture: the motion's origin
-    is the object's, its heading too. A tilt of the object, or of the rest pose, is undone.
+    A character that was moved or turned takes the motion with it, as the armature of a capture does: the motion's
+    origin is the object's, and its front, where a T-pose looks, is that of the rest pose. A tilt of the object, or a
+    rest pose that lies, is undone. What a non-uniform scale or a mirror does to the character it does to its motion.
 
     turn: (4,) from the motion's axes to armature space. up: (3,) the floor's normal in armature space.
     origin: (3,) the motion's origin in armature space. unit: metres of the world in one unit of armature space.
-    facing: (4,) turns the rest pose in armature space so that it stands and faces as a T-pose in the motion's axes.
+    facing: (4,) stands the rest pose up, in armature space: the identity for most rigs.
     sole: height of the soles over the origin of armature space in the rest pose, in its units.
     """
 
@@ -49,7 +47,7 @@ class Stage:
     @property
     def body(self) -> Array:
         """(4,) from SMPL-X's body axes (y up, facing z) in T-pose to armature space."""
-        return multiply(self.turn, _BODY_TO_WORLD)
+        return multiply(self.turn, skeleton.Y_UP_TO_Z_UP)
 
     def to_world(self, points: Array) -> Array:
         """Points (..., 3) of armature space -> motion's axes, metres, floor at z = 0."""
@@ -75,19 +73,14 @@ def first_heads(rig: Rig, mapping: Mapping) -> dict[str, Array]:
 def stand(rig: Rig, mapping: Mapping) -> Stage:
     """Find out from the rest pose of the mapped bones and the object's matrix how the rig stands in the world."""
     heads = first_heads(rig, mapping)
-    left = _left(heads)
     matrix = np.asarray(rig.world[:3, :3], float)
-    turned = rotations.from_matrix(_rotation_part(matrix, left))
     normal = normalize(matrix[2])
+    left = _left(heads)
     up = _up(heads, left, normal)
     left = _square(normalize(left - np.dot(left, up) * up))
-
-    _, heading = swing_twist(turned, [0.0, 0.0, 1.0])
-    turn = multiply(inverse(turned), heading)
-    turn = multiply(between(rotate(turn, [0.0, 0.0, 1.0]), normal), turn)
-    standing = multiply(turn, _BODY_TO_WORLD)
-    rest = rotations.from_matrix(np.stack([left, up, np.cross(left, up)], axis=-1))
-    facing = multiply(standing, inverse(rest))
+    facing = between(up, normal)
+    left = rotate(facing, normalize(left - np.dot(left, up) * up))
+    turn = rotations.from_matrix(np.stack([left, np.cross(normal, left), normal], axis=-1))
 
     unit = float(np.linalg.norm(matrix[2]))
     sole, on_origin = _sole(rig, mapping, heads, up)
@@ -133,15 +126,6 @@ def _square(direction: Array) -> Array:
     """A direction that is almost an axis is that axis: small asymmetries of the rest pose do not turn the rig."""
     axis = np.round(direction)
     return axis if np.dot(direction, axis) > SQUARE and np.linalg.norm(axis) == 1.0 else direction
-
-
-def _rotation_part(matrix: Array, left: Array) -> Array:
-    """The rotation (3, 3) in a matrix with scale. A mirrored object swaps left and right, not up and down."""
-    u, _, vt = np.linalg.svd(matrix)
-    nearest = u @ vt
-    if np.linalg.det(nearest) < 0:
-        nearest = nearest @ (np.eye(3) - 2.0 * np.outer(left, left))
-    return nearest
 
 
 def _sole(rig: Rig, mapping: Mapping, heads: dict[str, Array], up: Array) -> tuple[float, bool]:

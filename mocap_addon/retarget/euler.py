@@ -74,12 +74,17 @@ def to_axis_angle(quaternions: Array) -> Array:
     return np.concatenate([np.unwrap(angle, period=4 * np.pi)[:, None], axis], axis=1)
 
 
-def to_mode(quaternions: Array, mode: str) -> tuple[str, Array]:
-    """Quaternions (T, 4) -> the bone's property and its values, (T, 4) or (T, 3), for a rotation mode of Blender."""
+def to_mode(quaternions: Array, mode: str, locked: NDArray[np.bool_] | None = None) -> tuple[str, Array]:
+    """Quaternions (T, 4) -> the bone's property and its values, (T, 4) or (T, 3), for a rotation mode of Blender.
+
+    locked: (4,) w, x, y, z: channels that are zero, as `unlocked` has left them.
+    """
     if mode == "QUATERNION":
         return "rotation_quaternion", rotations.continuous(quaternions)
     if mode == "AXIS_ANGLE":
         return "rotation_axis_angle", to_axis_angle(quaternions)
+    if locked is not None and locked[1:].any():
+        return "rotation_euler", np.unwrap(_some_axes(rotations.continuous(quaternions), mode, ~locked[1:]), axis=0)
     return "rotation_euler", to_euler(quaternions, mode)
 
 
@@ -92,20 +97,27 @@ def unlocked(quaternions: Array, mode: str, locked: NDArray[np.bool_]) -> Array:
     if not free.any():
         return np.broadcast_to(rotations.IDENTITY, quaternions.shape).copy()
     if mode in ORDERS and free.sum() == 2:
-        return from_euler(_two_axes(quaternions, mode, free), mode)
+        return from_euler(_some_axes(quaternions, mode, free), mode)
     kept = np.asarray(quaternions, float) * np.array([1.0, *free])
     length = np.linalg.norm(kept, axis=-1, keepdims=True)
     return np.where(length > 1e-9, kept / np.maximum(length, 1e-9), rotations.IDENTITY)
 
 
-def _two_axes(quaternions: Array, order: str, free: NDArray[np.bool_]) -> Array:
-    """Angles (T, 3) of the nearest rotations about two axes: each angle in turn is the best for the other."""
-    first, last = ("XYZ".index(letter) for letter in order if free["XYZ".index(letter)])
+def _some_axes(quaternions: Array, order: str, free: NDArray[np.bool_]) -> Array:
+    """Angles (T, 3) of the nearest rotations about one or two axes."""
     angles = np.zeros((len(quaternions), 3))
-    ex, ez = np.eye(3)[first], np.eye(3)[last]
-    for _ in range(12):
-        rest = rotations.multiply(quaternions, rotations.from_axis_angle(-angles[:, first, None] * ex))
-        angles[:, last] = 2.0 * np.arctan2(rest[:, 1 + last], rest[:, 0])
-        rest = rotations.multiply(rotations.from_axis_angle(-angles[:, last, None] * ez), quaternions)
-        angles[:, first] = 2.0 * np.arctan2(rest[:, 1 + first], rest[:, 0])
+    axes = ["XYZ".index(letter) for letter in order if free["XYZ".index(letter)]]
+    if len(axes) == 1:
+        angles[:, axes[0]] = 2.0 * np.arctan2(quaternions[:, 1 + axes[0]], quaternions[:, 0])
+    if len(axes) == 2:
+        first, last = axes
+        ex, ez = np.eye(3)[axes]
+        # Exact where two angles are enough; elsewhere each angle in turn is the best for the other.
+        turned = rotations.rotate(quaternions, ex)
+        angles[:, last] = np.arctan2(np.cross(ex, turned) @ ez, turned @ ex)
+        for _ in range(12):
+            rest = rotations.multiply(rotations.from_axis_angle(-angles[:, last, None] * ez), quaternions)
+            angles[:, first] = 2.0 * np.arctan2(rest[:, 1 + first], rest[:, 0])
+            rest = rotations.multiply(quaternions, rotations.from_axis_angle(-angles[:, first, None] * ex))
+            angles[:, last] = 2.0 * np.arctan2(rest[:, 1 + last], rest[:, 0])
     return _wrapped(angles)

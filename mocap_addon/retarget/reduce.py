@@ -19,8 +19,10 @@ def reduce_keys(times: Array, values: Array, bound_degrees: float) -> NDArray[np
         values = rotations.continuous(values)
 
         def error(near: Array, rows: NDArray[np.int_]) -> Array:
-            cosine = np.abs(np.sum(rotations.normalize(near) * values[rows], axis=1))
-            return 2.0 * np.arccos(np.minimum(cosine, 1.0))
+            # The chord between unit quaternions: exact enough where it matters, and cheap.
+            near = near / np.sqrt(np.einsum("tk,tk->t", near, near))[:, None]
+            chord = near - values[rows]
+            return 4.0 * np.arcsin(np.minimum(0.5 * np.sqrt(np.einsum("tk,tk->t", chord, chord)), 1.0))
 
     else:
 
@@ -38,19 +40,27 @@ def reduce_values(times: Array, values: Array, bound: float) -> NDArray[np.int_]
 def _split(
     times: Array, values: Array, bound: float, error: Callable[[Array, NDArray[np.int_]], Array]
 ) -> NDArray[np.int_]:
-    """Every stretch with too large an error gets a key where the error is largest, all stretches at once."""
+    """Every stretch with too large an error is split where the error is largest, all stretches at once."""
     last = len(values) - 1
-    keys = np.unique([0, last])
-    rows = np.arange(last + 1)
-    while len(keys) > 1:
-        stretch = np.searchsorted(keys, rows[:-1], side="right") - 1
-        a, b = keys[stretch], keys[stretch + 1]
-        share = ((times[:-1] - times[a]) / (times[b] - times[a]))[:, None]
-        off = error(values[a] + (values[b] - values[a]) * share, rows[:-1])
-        worst = np.maximum.reduceat(off, keys[:-1])
-        bad = worst > bound
-        if not bad.any():
+    keys = [np.unique([0, last])]
+    start, end = np.array([0]), np.array([last])
+    while True:
+        open_ = end - start > 1
+        start, end = start[open_], end[open_]
+        if not len(start):
             break
-        at = np.flatnonzero((off == worst[stretch]) & bad[stretch])
-        keys = np.union1d(keys, at[np.unique(stretch[at], return_index=True)[1]])
-    return keys
+        # The rows inside the stretches that are not settled yet, one after the other.
+        count = end - start - 1
+        first = np.cumsum(count) - count
+        rows = np.arange(count.sum()) + np.repeat(start + 1 - first, count)
+        a, b = np.repeat(start, count), np.repeat(end, count)
+        share = ((times[rows] - times[a]) / (times[b] - times[a]))[:, None]
+        off = error(values[a] + (values[b] - values[a]) * share, rows)
+        worst = np.maximum.reduceat(off, first)
+        bad = worst > bound
+        at = np.flatnonzero((off == np.repeat(worst, count)) & np.repeat(bad, count))
+        stretch = np.repeat(np.arange(len(start)), count)[at]
+        split = rows[at[np.unique(stretch, return_index=True)[1]]]
+        keys.append(split)
+        start, end = np.concatenate([start[bad], split]), np.concatenate([split, end[bad]])
+    return np.unique(np.concatenate(keys))

@@ -143,7 +143,9 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
             axes = rotations.normalize(rng.normal(size=4))
         rest[i, :3, :3] = rotations.to_matrix(rotations.multiply(build.turn, axes))
         rest[i, :3, 3] = rotations.rotate(build.turn, head) * build.size
-    flags = rng.random((3, count)) < 0.3 if build.flags else np.zeros((3, count), bool)
+    flags = rng.random((2, count)) < 0.3 if build.flags else np.zeros((2, count), bool)
+    # A bone without a task that keeps its orientation moves what hangs on it: no rotation below can make up for that.
+    flags[0] &= [not name.endswith("holder") for name in names]
     modes = ("QUATERNION", "AXIS_ANGLE", *euler.ORDERS)
     rig = Rig(
         names=names,
