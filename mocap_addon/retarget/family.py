@@ -2,7 +2,7 @@
 
 A file holds `label`, how it writes the two `sides`, and `bones`: role -> name, or a list of names for chains and
 fingers. `a|b` are alternatives; `{side}` stands for the side; roles that start with `side_` exist twice. `twists` are
-bones that share a role's roll, `known` patterns of further bones of the family, `marks` patterns that tell it from others
+bones that share a role's roll, `known` patterns of its further bones, `marks` patterns that tell it from others
 with the same names. `control` rigs are moved through controls that drive other bones: `switches` sets custom properties
 so that these controls drive the rig, and `ik` names goals and poles.
 """

@@ -11,7 +11,8 @@ from .shape import Bones, Tree, facing
 ANKLE = 0.2  # the ankle is the first joint below this share of the hip's height
 HAND = 0.45  # a hand with fingers is at most this share of the arm from shoulder to wrist
 ELBOW = 0.53  # where the elbow is between shoulder and wrist
-TIP = 1.4  # a last joint this much further than the one before it is the end of the head, not the head
+TIP = 0.08  # a last joint that far from the one before it is the end of the head, not the head; share of the body
+TOES = 0.45  # toes begin at the first joint beyond this share of the foot
 LONG_FINGER = 3
 
 Pair = tuple[int, int]  # first bones of two mirrored limbs
@@ -65,7 +66,7 @@ def _trunk(tree: Tree, legs: Pair, arms: Pair, up: Array) -> Bones:
     shoulders = float(np.mean(heights[list(arms)]))
     while len(head_way) > 1 and heights[head_way[1]] <= shoulders and len(tree.children[head_way[0]]) < 3:
         spine.append(head_way.pop(0))  # the spine goes on above where the arms hang
-    neck, head = _neck_and_head(tree, head_way)
+    neck, head = _neck_and_head(tree, head_way, neck_below=bool(heights[chest] >= shoulders))
     if not neck and len(spine) > 2 and heights[spine[-1]] >= shoulders:
         neck = [spine.pop()]
     bones: Bones = {"pelvis": [pelvis], "spine": spine, "neck": neck, "head": head}
@@ -87,14 +88,16 @@ def _head_way(tree: Tree, chest: int, limbs: set[int], heights: Array) -> list[i
     return way
 
 
-def _neck_and_head(tree: Tree, way: list[int]) -> tuple[list[int], list[int]]:
-    """The head is where a face branches off, else the last joint that is not the end of the head."""
+def _neck_and_head(tree: Tree, way: list[int], neck_below: bool) -> tuple[list[int], list[int]]:
+    """The head is where a face branches off, else the last joint that is not the end of the head.
+
+    neck_below: the arms hang from a bone so high that it is the neck.
+    """
     if not way:
         return [], []
     face = next((i for i, bone in enumerate(way) if i and len(tree.children[bone]) >= 3), None)
     if face is None:
-        steps = np.linalg.norm(np.diff(tree.joints[way], axis=0), axis=1)
-        tip = len(way) > 2 and steps[-1] > TIP * steps[-2]
+        tip = len(way) > (1 if neck_below else 2) and _apart(tree, way[-1], way[-2]) > TIP * tree.size
         face = len(way) - (2 if tip else 1)
     while face > 1 and _apart(tree, way[face], way[face - 1]) < 0.01 * tree.size:
         face -= 1  # what carries the face sits where the head does
@@ -117,8 +120,9 @@ def _leg(tree: Tree, start: int, up: Array) -> dict[str, int]:
     lengths = [_apart(tree, way[hip], way[i]) - _apart(tree, way[i], way[ankle]) for i in range(hip + 1, ankle)]
     knee = hip + 1 + int(np.argmin(np.abs(lengths)))
     found = {"hip": way[hip], "knee": way[knee], "ankle": way[ankle]}
-    if len(way) > ankle + 1:
-        found["foot"] = way[ankle + 1]
+    foot = [_apart(tree, way[ankle], bone) for bone in way[ankle + 1 :]]
+    if foot:
+        found["foot"] = next(b for b, far in zip(way[ankle + 1 :], foot, strict=True) if far >= TOES * max(foot))
     return found
 
 
@@ -142,17 +146,17 @@ def _arm(tree: Tree, start: int) -> dict[str, int]:
                 if tree.reach[way[i]] <= HAND * _apart(tree, way[shoulder], way[i]) or i == len(way) - 1
             )
         for elbow in range(shoulder + 1, last):
-            a, b = _apart(tree, way[shoulder], way[elbow]), _apart(tree, way[elbow], way[last])
+            a, b = tree.reach[way[shoulder]] - tree.reach[way[elbow]], tree.reach[way[elbow]] - tree.reach[way[last]]
             # the elbow in the middle, and as much of the arm as can be
             badness = abs(a / max(a + b, 1e-9) - ELBOW) + 0.1 * (1 - (a + b) / max(tree.reach[start], 1e-9))
-            if best is None or badness < best[0]:
+            if best is None or badness < best[0] + 1e-6:  # of bones in the same place, the one further out
                 best = (badness, shoulder, elbow, last)
     if best is None:
         return {}
     _, shoulder, elbow, last = best
     found = {"shoulder": way[shoulder], "elbow": way[elbow], "wrist": way[last]}
     if shoulder:
-        found["collar"] = way[0]
+        found["collar"] = max(bone for bone in way[:shoulder] if _apart(tree, bone, way[0]) < 1e-3 * tree.size)
     return found | _fingers(tree, way[last])
 
 
@@ -182,7 +186,6 @@ def _fingers(tree: Tree, wrist: int) -> dict[str, int]:
         return {}
     palm = tree.joints[wrist]
     hand = max(float(np.linalg.norm(tree.joints[digit[-1]] - palm)) for digit in digits)
-    digits = [d[1:] if len(d) > LONG_FINGER and _apart(tree, wrist, d[0]) < 0.35 * hand else d for d in digits]
     found: dict[str, int] = {}
     if len(digits) > 1:
         ways = normalize([tree.joints[digit[-1]] - tree.joints[digit[0]] for digit in digits])
@@ -194,9 +197,11 @@ def _fingers(tree: Tree, wrist: int) -> dict[str, int]:
         across = np.delete(bases, thumb, axis=0).mean(axis=0) - bases[thumb]
         across = across - (across @ rest[thumb]) * rest[thumb]
         found |= {f"thumb{k}": bone for k, bone in enumerate(digits[thumb][:LONG_FINGER], 1)}
-        others = [digit for i, digit in enumerate(digits) if i != thumb]
+        del digits[thumb]
     else:
-        others, across = digits, np.zeros(3)
+        across = np.zeros(3)
+    palms = [len(digit) > LONG_FINGER and _apart(tree, wrist, digit[0]) < 0.35 * hand for digit in digits]
+    others = [digit[1:] if palm else digit for digit, palm in zip(digits, palms, strict=True)]
     others.sort(key=lambda digit: float(tree.joints[digit[0]] @ across))
     for finger, digit in zip(("index", "middle", "ring", "pinky"), others, strict=False):
         found |= {f"{finger}{k}": bone for k, bone in enumerate(digit[:LONG_FINGER], 1)}

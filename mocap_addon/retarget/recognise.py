@@ -12,11 +12,12 @@ from ...backend.core.rotations import Array
 from . import shape, structure
 from .family import CHAINS, FINGERS, NONE, PARENT, REQUIRED, ROLES, SIDES, UNKNOWN, Family, Slot, families
 from .model import Mapping, Rig
-from .names import OTHER_SIDE, Name, canonical, noise_words, without_copy_number
+from .names import OTHER_SIDE, Name, canonical, noise_words, plain_names, without_copy_number
 from .shape import SURE, Tree
 from .structure import Structure
 
 NAMED = 0.5  # score from which a rig is of a family
+HINTED = 0.25  # score from which it is, if its shape says the same as its names
 HUMAN = 0.5  # score from which a shape is a humanoid's
 MACHINERY = ("ORG", "MCH", "VIS", "WGT")  # layers that nobody animates
 # How sure a bone's role is by what its name shares with the family's, and how much the name says for the family.
@@ -48,8 +49,10 @@ def recognise(rig: Rig) -> Mapping:
     reader = _Reader(rig)
     readings = reader.read_all()
     found = structure.analyse(rig, reader.tree)
-    if readings and readings[0].score >= NAMED:
-        reading = readings[0]
+    reading = readings[0] if readings else None
+    if reading and (
+        reading.score >= NAMED or (reading.score >= HINTED and found.score >= HUMAN and _agree(reading, found))
+    ):
         if not reading.family.control:
             _settle_sides(reader, reading)
             _fill(reader, reading, found)
@@ -65,7 +68,8 @@ def candidates(rig: Rig) -> list[tuple[str, float]]:
     """Families with their scores 0 .. 1, the best first; "unknown" is the score of the shape alone."""
     reader = _Reader(rig)
     scores = [(reading.family.id, reading.score) for reading in reader.read_all()]
-    return sorted([*scores, (UNKNOWN, structure.analyse(rig, reader.tree).score)], key=lambda item: -item[1])
+    scores.append((UNKNOWN, _BY_SHAPE * structure.analyse(rig, reader.tree).score))
+    return sorted(scores, key=lambda item: -item[1])
 
 
 def skeleton_hash(rig: Rig) -> str:
@@ -95,11 +99,12 @@ class _Reader:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.tree = Tree(rig)
-        self.noise = noise_words(rig.names)
-        self.names = [canonical(name, self.noise) for name in rig.names]
+        self.plain = plain_names(rig.names)
+        self.noise = noise_words(self.plain)
+        self.names = [canonical(name, self.noise) for name in self.plain]
         self.machinery = [name.layer in MACHINERY for name in self.names]
         self.by_key: dict[tuple[str, str], list[int]] = {}
-        for bone, name in enumerate(rig.names):
+        for bone, name in enumerate(self.plain):
             for key in {self.names[bone].key, canonical(without_copy_number(name), self.noise).key}:
                 self.by_key.setdefault(key, []).append(bone)
 
@@ -127,11 +132,10 @@ class _Reader:
             return reading
         for role, slots in family.twists.items():
             near = reading.bones.get(role)
-            picks = [self._best(slot, used) for slot in slots] if near else []
-            twists = [bone for bone, _ in filter(None, picks)]
-            if twists:
+            if near and (twists := self._twists(slots, used)):
                 used.update(twists)
-                reading.twists[role] = twists
+                away = np.linalg.norm(self.tree.joints - self.tree.joints[near[0]], axis=1)
+                reading.twists[role] = sorted(twists, key=lambda bone: float(away[bone]))
         self._trim_spine(reading)
         self._score(reading, used)
         return reading
@@ -150,17 +154,19 @@ class _Reader:
         name, text = self.names[bone], self.rig.names[bone]
         if text == written:
             return _LITERAL
+        if self.plain[bone] in (written, written.split(":")[-1]) or (
+            text.endswith(written) and not text[-len(written) - 1].isalnum()
+        ):
+            return _PREFIXED
         if name.key != wanted.key:
             return _COPY
         if name.layer:
             return _DEFORM if name.layer == "DEF" else _ORIGINAL
-        if text.endswith(written) and not text[-len(written) - 1].isalnum():
-            return _PREFIXED
         return _SPELLED if name.spelled == wanted.spelled else _STEM
 
-    def _best(self, slot: Slot, used: set[int]) -> tuple[int, int] | None:
-        matches = self._matches(slot, used)
-        return (matches[0][2], matches[0][0]) if matches else None
+    def _twists(self, slots: Iterable[Slot], used: set[int]) -> list[int]:
+        matches = [self._matches(slot, used) for slot in slots]
+        return list(dict.fromkeys(found[0][2] for found in matches if found))
 
     def _pick(self, reading: Reading, role: str, slot: Slot, used: set[int]) -> tuple[int, int, bool] | None:
         """The best bone for a slot, its kind of match and whether it hangs where it should."""
@@ -224,11 +230,11 @@ class _Reader:
         )
         recall = found / sum(_WEIGHT[role] for role in _WEIGHT)
         own = [bone for bone in range(len(rig.names)) if not self.machinery[bone]]
-        explained = [b for b in own if b in used or (family.known and family.known.search(rig.names[b]))]
-        marks = [any(mark.search(name) for name in rig.names) for mark in family.marks]
+        explained = [b for b in own if b in used or (family.known and family.known.search(self.plain[b]))]
+        marks = [any(map(mark.search, (*rig.names, *self.plain))) for mark in family.marks]
         telling = float(np.mean(reading.telling)) if reading.telling else 0.0
-        sure = 0.55 + 0.25 * telling + 0.1 * len(explained) / max(1, len(own))
-        sure += 0.1 * (float(np.mean(marks)) if marks else telling)
+        sure = 0.5 + 0.15 * telling + 0.1 * len(explained) / max(1, len(own))
+        sure += 0.25 * (float(np.mean(marks)) if marks else telling)
         reading.score = recall * sure * self._whole(reading.bones) * shape.uprightness(self.tree, reading.bones)
 
     def _whole(self, bones: dict[str, list[int]]) -> float:
@@ -271,11 +277,15 @@ def _sides_by_names(reader: _Reader, by_shape: Structure) -> dict[str, list[int]
     return _swapped(by_shape.bones) if votes < 0 else by_shape.bones
 
 
+def _agree(reading: Reading, by_shape: Structure) -> bool:
+    """Whether names and shape say the same of most joints that both know."""
+    common = [role for role in REQUIRED if reading.bones.get(role) and by_shape.bones.get(role)]
+    return sum(reading.bones[role] == by_shape.bones[role] for role in common) > 0.7 * len(common)
+
+
 def _fill(reader: _Reader, reading: Reading, by_shape: Structure) -> None:
     """Add roles that the names left open, where the shape agrees with the names on what both know."""
-    common = [role for role in REQUIRED if reading.bones.get(role) and by_shape.bones.get(role)]
-    agreed = sum(reading.bones[role] == by_shape.bones[role] for role in common)
-    if not common or agreed < 0.7 * len(common):
+    if not _agree(reading, by_shape):
         return
     used = {bone for found in (*reading.bones.values(), *reading.twists.values()) for bone in found}
     for role, found in by_shape.bones.items():

@@ -120,8 +120,9 @@ def axes(tree: Tree, bones: Table[str, list[int]]) -> Axes | None:
         return None
     at = {role: tree.joints[found[0]] for role, found in bones.items() if found}
     hips, ankles = (0.5 * (at[f"left_{role}"] + at[f"right_{role}"]) for role in ("hip", "ankle"))
-    top = at.get("head", hips + (hips - ankles))
-    up = normalize(top - hips)
+    ways = [hips - ankles]  # one bone in a wrong place must not turn the body over
+    ways += [at[role] - hips for role in ("head", "left_shoulder", "right_shoulder") if role in at]
+    up = normalize(normalize(ways).sum(axis=0))
     across = at["left_hip"] - at["right_hip"]
     if "left_shoulder" in at and "right_shoulder" in at:
         across = across + (at["left_shoulder"] - at["right_shoulder"])

@@ -97,9 +97,12 @@ def _bodies(tree: Tree, pairs: list[Pair], up: Array) -> list[tuple[Pair, Pair, 
             score *= ramp(arm / leg, 0.3, 0.5) * ramp(leg / max(float(np.linalg.norm(torso)), 1e-9), 0.35, 0.6)
             score *= ramp(1.0 - float(starts @ up - low) / max(float(np.ptp(heights)), 1e-9), 0.1, 0.25)
             score *= ramp(min(tree.reach[b] for b in legs) / longest, 0.3, 0.5)
-            head = [b for b in tree.subtree(chest) if b not in arms]
-            over = max((float(heights[b]) for b in head), default=-np.inf) - float(shoulders @ up)
-            score *= ramp(over / leg, 0.0, 0.1)
+            limbs = inside | set(tree.subtree(arms[0])) | set(tree.subtree(arms[1]))
+            rest = [bone for bone in tree.subtree(chest) if bone not in limbs]
+            top = tree.joints[max(rest, key=lambda bone: float(heights[bone]))] - shoulders
+            score *= ramp(float(top @ up) / leg, 0.0, 0.1) * ramp(abs(float(normalize(top) @ across)), 0.5, 0.3)
+            if chest == tree.parents[legs[0]]:
+                score *= 0.4  # no trunk
             if score > 0.2:
                 found.append((legs, arms, score))
     return sorted(found, key=lambda item: -item[2] * (tree.reach[item[0][0]] + tree.reach[item[1][0]]))[:6]
