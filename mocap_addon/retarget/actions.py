@@ -83,7 +83,7 @@ def write(
             kept = _kept(keying, lambda _, c=channel: reduce.reduce_values(frames, c.location, PLACES * metre), frames)
             keys.write(owner, path + "location", frames[kept], channel.location[kept], bone, np.flatnonzero(~locks[:3]))
         if channel.rotation is not None:
-            held, values = euler.to_mode(channel.rotation, rig.rotation_modes[row])
+            held, values = euler.to_mode(channel.rotation, rig.rotation_modes[row], locks[3:])
             if held == "rotation_axis_angle":  # an axis that turns by an angle moves things by no more than that angle
                 kept = _kept(
                     keying, lambda bound, v=values: reduce.reduce_values(frames, v, np.radians(bound) / 4), frames
