@@ -78,7 +78,7 @@ def stand(rig: Rig, mapping: Mapping) -> Stage:
     left = _left(heads)
     up = _up(heads, left, normal)
     left = _square(normalize(left - np.dot(left, up) * up))
-    facing = between(up, normal)
+    facing = between(up, normal) if np.dot(up, normal) > -0.999 else rotations.from_axis_angle(left * np.pi)
     left = rotate(facing, normalize(left - np.dot(left, up) * up))
     turn = rotations.from_matrix(np.stack([left, np.cross(normal, left), normal], axis=-1))
 
