@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import addon_utils
 import bpy
 
 MODULE = "bl_ext.user_default.video_mocap"
@@ -186,6 +187,44 @@ def background_in_step() -> Iterator[float]:
     area.spaces[0].region_3d.view_perspective = "PERSP"
 
 
+def retarget() -> Iterator[float]:
+    """The captured take onto a character: one undo step, and the calibration view leaves nothing."""
+    _, area, _, _ = view()
+    addon_utils.enable("rigify", default_set=True)
+    call(bpy.ops.object.armature_basic_human_metarig_add)
+    hero = bpy.context.object
+    hero.name = "Hero"
+    parts = settings().retarget
+    parts.target = hero
+    log(parts.family, sum(bool(row.bone) for row in parts.rows), "bones")
+    call(bpy.ops.ed.undo_push, message="Character")
+    before = contents()
+    assert call(bpy.ops.video_mocap.retarget) == {"FINISHED"}
+    after = contents()
+    assert after["actions"] == before["actions"] + 1, (before, after)
+    assert bpy.data.objects["Hero"].animation_data.action
+    bpy.context.scene.frame_set(70)
+    yield 0.7
+    shot("8-retargeted")
+    call(bpy.ops.ed.undo)
+    yield 0.5
+    hero = bpy.data.objects["Hero"]
+    assert contents() == before and not hero.animation_data, contents()
+    assert all(bone.matrix_basis.to_quaternion().angle < 1e-6 for bone in hero.pose.bones)
+    call(bpy.ops.ed.redo)
+    yield 0.5
+    assert contents() == after and bpy.data.objects["Hero"].animation_data.action
+    assert call(bpy.ops.video_mocap.calibration_show) == {"FINISHED"}
+    yield 0.7
+    shot("8-calibration")
+    assert call(bpy.ops.video_mocap.calibration_close) == {"FINISHED"}
+    assert contents() == after
+    call(bpy.ops.video_mocap.rig_check)
+    area.tag_redraw()
+    yield 0.7
+    shot("8-checked")
+
+
 def undo_while_running() -> Iterator[float]:
     runner = addon("runner")
     count = len(settings().takes)
@@ -285,6 +324,7 @@ def everything() -> Iterator[float]:
         set_up,
         capture_and_undo,
         background_in_step,
+        retarget,
         undo_while_running,
         cancel,
         queue_of_two,
