@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ...backend.core.rotations import Array, normalize
@@ -14,32 +16,36 @@ ELBOW = 0.53  # where the elbow is between shoulder and wrist
 TIP = 0.08  # a last joint that far from the one before it is the end of the head, not the head; share of the body
 TOES = 0.45  # toes begin at the first joint beyond this share of the foot
 LONG_FINGER = 3
+HOLDER = 0.012  # bones nearer to the next one, as a share of the body, only hold it
 
 Pair = tuple[int, int]  # first bones of two mirrored limbs
 
 
 def complete(tree: Tree, legs: Pair, arms: Pair, up: Array) -> tuple[Bones, float]:
     """Roles of all bones that can be told, and how well the joints' proportions fit, 0 .. 1."""
-    bones = _trunk(tree, legs, arms, up)
     across = tree.joints[tree.chain(legs[0])[-1]] - tree.joints[tree.chain(legs[1])[-1]]
     left = normalize(across - (across @ up) * up)
     hands = [tree.joints[tree.chain(bone)[-1]] for bone in arms]
     if (hands[0] - hands[1]) @ left < 0:
         arms = (arms[1], arms[0])
-    quality = 1.0
-    parts: list[int] = []
-    for side, leg, arm in zip(SIDES, legs, arms, strict=True):
-        lower, upper = _leg(tree, leg, up), _arm(tree, arm)
-        if len(lower) < LONG_FINGER or "wrist" not in upper:
-            return {}, 0.0
-        bones |= {f"{side}_{role}": [bone] for role, bone in (lower | upper).items()}
-        parts.append(len(lower) + len(upper))
-    quality *= min(parts) / max(parts)
+    lower = [_leg(tree, leg, up) for leg in legs]
+    if not all(lower):
+        return {}, 0.0
+    middle = 0.5 * (tree.joints[arms[0]] + tree.joints[arms[1]])
+    hips = 0.5 * abs(float((tree.joints[lower[0]["hip"]] - tree.joints[lower[1]["hip"]]) @ left))
+    upper = [_arm(tree, arm, np.abs((tree.joints - middle) @ left) - hips) for arm in arms]
+    if not all(upper):
+        return {}, 0.0
+    bones = _trunk(tree, legs, arms, [found["shoulder"] for found in upper], up)
+    sides = [a | b for a, b in zip(lower, upper, strict=True)]
+    for side, found in zip(SIDES, sides, strict=True):
+        bones |= {f"{side}_{role}": [bone] for role, bone in found.items()}
+    quality = min(map(len, sides)) / max(map(len, sides))
     for a, b, c in (("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")):
-        for side in SIDES:
-            p, q, r = (tree.joints[bones[f"{side}_{role}"][0]] for role in (a, b, c))
-            share = np.linalg.norm(q - p) / max(float(np.linalg.norm(q - p) + np.linalg.norm(r - q)), 1e-9)
-            quality *= float(np.clip(1.15 - abs(share - 0.5) / 0.35, 0.0, 1.0))
+        for found in sides:
+            over, under = _apart(tree, found[a], found[b]), _apart(tree, found[b], found[c])
+            share = over / max(over + under, 1e-9)
+            quality *= float(np.clip(1.4 - abs(share - 0.5) / 0.3, 0.0, 1.0))
     forward, certainty = facing(tree, bones, up, left)
     if np.cross(up, forward) @ left < 0:
         bones = {_other(role): found for role, found in bones.items()}
@@ -51,7 +57,7 @@ def _other(role: str) -> str:
     return f"{SIDES[1 - SIDES.index(side)]}_{rest}" if side in SIDES else role
 
 
-def _trunk(tree: Tree, legs: Pair, arms: Pair, up: Array) -> Bones:
+def _trunk(tree: Tree, legs: Pair, arms: Pair, shoulders: list[int], up: Array) -> Bones:
     seat, chest = tree.parents[legs[0]], tree.parents[arms[0]]
     above = [chest, *tree.ancestors(chest)]
     below = [seat, *tree.ancestors(seat)]
@@ -62,12 +68,13 @@ def _trunk(tree: Tree, legs: Pair, arms: Pair, up: Array) -> Bones:
     if heights[pelvis] < floor + 0.3 * (starts - floor) and pelvis != seat:
         pelvis = seat  # what they share is only a root on the floor
     spine = above[: above.index(pelvis)][::-1] if pelvis in above else [chest]
-    head_way = _head_way(tree, chest, {*arms, *legs}, heights)
-    shoulders = float(np.mean(heights[list(arms)]))
-    while len(head_way) > 1 and heights[head_way[1]] <= shoulders and len(tree.children[head_way[0]]) < 3:
+    spine, head_way = _joints(tree, spine), _head_way(tree, chest, {*arms, *legs}, heights)
+    collars = float(np.mean(heights[list(arms)]))
+    while len(head_way) > 1 and heights[head_way[1]] <= collars and len(tree.children[head_way[0]]) < 3:
         spine.append(head_way.pop(0))  # the spine goes on above where the arms hang
-    neck, head = _neck_and_head(tree, head_way, neck_below=bool(heights[chest] >= shoulders))
-    if not neck and len(spine) > 2 and heights[spine[-1]] >= shoulders:
+    hangs_from_neck = bool(heights[chest] >= np.mean(heights[shoulders]))
+    neck, head = _neck_and_head(tree, head_way, neck_below=hangs_from_neck)
+    if not neck and len(spine) > 2 and hangs_from_neck:
         neck = [spine.pop()]
     bones: Bones = {"pelvis": [pelvis], "spine": spine, "neck": neck, "head": head}
     roots = tree.ancestors(pelvis)
@@ -101,11 +108,21 @@ def _neck_and_head(tree: Tree, way: list[int], neck_below: bool) -> tuple[list[i
         face = len(way) - (2 if tip else 1)
     while face > 1 and _apart(tree, way[face], way[face - 1]) < 0.01 * tree.size:
         face -= 1  # what carries the face sits where the head does
-    return way[:face], [way[face]]
+    return _joints(tree, way[: face + 1])[:-1], [way[face]]
+
+
+def _joints(tree: Tree, way: list[int]) -> list[int]:
+    """A chain without bones that only hold the next one, in the same place."""
+    held = {
+        bone
+        for bone, below in pairwise(way)
+        if len(tree.children[bone]) == 1 and _apart(tree, bone, below) < HOLDER * tree.size
+    }
+    return [bone for bone in way if bone not in held]
 
 
 def _leg(tree: Tree, start: int, up: Array) -> dict[str, int]:
-    way = tree.chain(start)
+    way = _joints(tree, tree.chain(start))
     heights = tree.joints[way] @ up
     floor = float((tree.joints[tree.subtree(start)] @ up).min())
     ankle = next(i for i, h in enumerate(heights) if h <= floor + ANKLE * (heights[0] - floor))
@@ -126,8 +143,9 @@ def _leg(tree: Tree, start: int, up: Array) -> dict[str, int]:
     return found
 
 
-def _arm(tree: Tree, start: int) -> dict[str, int]:
-    way = tree.chain(start)
+def _arm(tree: Tree, start: int, outwards: Array) -> dict[str, int]:
+    """outwards: (N,) how much further from the middle a joint is than the hips: collars are not, shoulders are."""
+    way = _joints(tree, tree.chain(start))
     wrist = next(
         (
             i
@@ -149,14 +167,16 @@ def _arm(tree: Tree, start: int) -> dict[str, int]:
             a, b = tree.reach[way[shoulder]] - tree.reach[way[elbow]], tree.reach[way[elbow]] - tree.reach[way[last]]
             # the elbow in the middle, and as much of the arm as can be
             badness = abs(a / max(a + b, 1e-9) - ELBOW) + 0.1 * (1 - (a + b) / max(tree.reach[start], 1e-9))
-            if best is None or badness < best[0] + 1e-6:  # of bones in the same place, the one further out
+            if outwards[way[shoulder]] < 0 or (shoulder and outwards[way[shoulder - 1]] > 0.25 * a):
+                badness += 0.2
+            if best is None or badness < best[0]:
                 best = (badness, shoulder, elbow, last)
     if best is None:
         return {}
     _, shoulder, elbow, last = best
     found = {"shoulder": way[shoulder], "elbow": way[elbow], "wrist": way[last]}
     if shoulder:
-        found["collar"] = max(bone for bone in way[:shoulder] if _apart(tree, bone, way[0]) < 1e-3 * tree.size)
+        found["collar"] = way[0]
     return found | _fingers(tree, way[last])
 
 

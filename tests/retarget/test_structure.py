@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import humanoid
 import numpy as np
 import pytest
 import rig_lists
@@ -157,3 +158,35 @@ def test_what_is_no_humanoid_is_not_forced_into_one(name: str) -> None:
     assert mapping.family == "none"
     assert not mapping.bones and not mapping.confidence
     assert sorted(mapping.unmapped) == sorted(rig.names)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    arms=st.floats(0, 80),
+    forearms=st.floats(0, 40),
+    legs=st.floats(0, 12),
+    spine=st.integers(1, 6),
+    neck=st.integers(1, 2),
+    fingers=st.sampled_from([0, 3]),
+    twists=st.booleans(),
+    wild=st.booleans(),
+    proportions=st.fixed_dictionaries(
+        {part: st.floats(0.8, 1.25) for part in ("knee", "ankle", "elbow", "wrist", "spine", "hip", "collar")}
+    ),
+)
+def test_bodies_of_other_proportions(
+    seed: int, arms: float, forearms: float, legs: float, spine: int, neck: int, fingers: int, twists: bool, wild: bool,
+    proportions: dict[str, float],
+) -> None:  # fmt: skip
+    rig, mapping = humanoid.build_rig(
+        humanoid.Build(
+            seed=seed, arms=arms, forearms=forearms, legs=legs, spine=spine, neck=neck, fingers=fingers, twists=twists,
+            wild=wild, proportions=proportions,
+        )
+    )  # fmt: skip
+    found = structure.analyse(rig)
+    assert found.score > 0.6
+    named = {role: [rig.names[bone] for bone in bones] for role, bones in found.bones.items()}
+    assert {role: named.get(role) for role in LIMBS} == {role: mapping.bones[role] for role in LIMBS}
+    assert named["neck"] == mapping.bones["neck"] and named["spine"] == mapping.bones["spine"]
