@@ -124,7 +124,11 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
         del locations[bearer]
         _move(chain, bearer, turned, moved.pop(bearer) - lost, moved, locations)
 
-    bases |= _twists(target, turned)
+    if twists := _twists(target, turned):  # a hand may hang from the twist bone of its forearm: it is turned anew
+        wanted |= twists
+        again = [row for row in chain.rows if set(chain.above(row)) & twists.keys()]
+        turned, more = chain.resolve(wanted, again, turned)
+        bases |= more
     if options.ik_controls:
         bases |= _controls(target, turned, chain.positions(turned, moved), moved, locations)
     return _channels(rig, bases, locations, len(source.times))
@@ -215,7 +219,7 @@ def _conjugated(turn: Array, stage: Stage) -> Array:
 
 
 def _twists(target: _Target, turned: ByRow) -> ByRow:
-    """Bases (T, 4) of twist bones: along a forearm or a shin they take a growing share of the roll of what follows,
+    """Rotations (T, 4) of twist bones: along a forearm or a shin they take a growing share of the roll of what follows,
     along an upper arm or a thigh they give back a shrinking share of its own."""
     chain, out = target.chain, {}
     next_of = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
@@ -236,7 +240,8 @@ def _twists(target: _Target, turned: ByRow) -> ByRow:
             place = float(np.dot(chain.heads[row] - chain.heads[limb], along) / max(np.dot(along, along), 1e-12))
             share = np.clip(place, 0.0, 1.0) if joint in ("elbow", "knee") else np.clip(place, 0.0, 1.0) - 1.0
             own = rotate(multiply(inverse(chain.rest[row]), chain.rest[limb]), axis)
-            out[row] = rotations.from_axis_angle(roll[:, None] * share * own)
+            carried = multiply(turned[limb], multiply(inverse(chain.rest[limb]), chain.rest[row]))
+            out[row] = multiply(carried, rotations.from_axis_angle(roll[:, None] * share * own))
     return out
 
 
