@@ -1,5 +1,6 @@
-"""Captures and retargeting without a window.
+"""Set-up, captures and retargeting without a window.
 
+    blender --online-mode --command video_mocap setup
     blender --command video_mocap capture VIDEO --blend OUT.blend [--take OUT.npz] [...]
     blender --command video_mocap retarget CHARACTER.blend TAKE -o OUT.blend [...]
 
@@ -19,6 +20,7 @@ from ..backend.core.errors import MocapError
 from . import environment, files, preferences
 from .capture import Capture, Request
 from .retarget import command
+from .setup import operators as setup
 
 COMMAND = "video_mocap"
 
@@ -53,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     capture.add_argument("--engine", action="append", default=[], metavar="STAGE=NAME", help="can be repeated")
     capture.add_argument("--python", default="", help="Python of the backend; as in the preferences when not given")
     command.add_parsers(commands)
+    setup.add_parser(commands)
     return parser
 
 

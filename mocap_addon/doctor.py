@@ -1,26 +1,43 @@
-"""The backend's own check-up, run beside Blender so that nothing freezes."""
+"""The doctor: what decides whether a capture can run here, as green and red lines with a way to put each right.
+
+What can be seen at once is looked at whenever it is shown; the backend's own check-up runs beside Blender.
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import platform
+import shutil
 import subprocess
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 
 from ..backend.core.errors import MocapError
-from . import environment, job
+from . import environment, files, job, preferences, runner
+from .setup import plan
 
 INTERVAL = 0.2  # seconds between two looks at the check-up
+LITTLE = 1_000_000_000  # bytes; less than that on a drive is worth a warning
+LOG_LINES = 25  # of the newest log, in the report
+
+
+class Finding(NamedTuple):
+    """One line. fix: the operator that puts it right, "" when the text says what to do."""
+
+    fine: bool
+    text: str
+    fix: str = ""
 
 
 class Checkup:
-    """A running or finished check-up. lines: (fine, text) to show."""
+    """A running or finished check-up of the backend."""
 
     def __init__(self, preference: str, folder: Path) -> None:
-        self.lines: list[tuple[bool, str]] = []
+        self.findings: list[Finding] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._run, args=(preference, folder), daemon=True)
         self._thread.start()
@@ -36,6 +53,7 @@ class Checkup:
             self._process.kill()
 
     def _run(self, preference: str, folder: Path) -> None:
+        out = err = b""
         try:
             python = environment.find(preference, folder)
             self._process = subprocess.Popen(
@@ -50,39 +68,72 @@ class Checkup:
             out, err = self._process.communicate(timeout=120)
             report = json.loads(out)
         except MocapError as error:
-            self.lines = [(False, error.what), (False, error.fix)]
+            self.findings = [Finding(False, f"{error.what} {error.fix}")]
         except subprocess.TimeoutExpired:
             self.stop()
-            self.lines = [(False, "The check did not end within two minutes.")]
+            self.findings = [Finding(False, "The backend's check did not end within two minutes.")]
         except (OSError, ValueError):
             words = err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
-            self.lines = [(False, f"{python}: {words[0]}")]
+            self.findings = [Finding(False, f"{python}: {words[0]}")]
         else:
-            self.lines = [(True, str(python)), *lines_of(report)]
+            self.findings = findings_of(report)
             for stage, named in report["engines"].items():
                 environment.engines[stage] = [name for name, engine in named.items() if engine["can_run"]]
 
 
-def lines_of(report: dict[str, Any]) -> list[tuple[bool, str]]:
-    """The report of `python -m backend doctor --json` as lines to show, what is wrong first."""
-    packages = [(found is not None, f"{name} {found or 'is missing'}") for name, found in report["packages"].items()]
-    models = [(state == "ok", f"Model {name}: {state}") for name, state in report["models"].items()]
+def findings_of(report: dict[str, Any]) -> list[Finding]:
+    """The report of `python -m backend doctor --json`, what is wrong before the engines."""
+    packages = [Finding(bool(found), f"{name} {found or 'is missing'}") for name, found in report["packages"].items()]
+    models = [Finding(state == "ok", f"Model {name}: {state}") for name, state in report["models"].items()]
     engines = [
-        (engine["can_run"], f"Engine {stage}: {name}" + (f". {engine['why']}" if engine["why"] else ""))
+        # One that the user has not added is no fault; the first of a stage is what everybody uses.
+        Finding(engine["can_run"] or i > 0, f"Engine {stage}: {name}" + (f". {engine['why']}" if engine["why"] else ""))
         for stage, named in report["engines"].items()
-        for name, engine in named.items()
+        for i, (name, engine) in enumerate(named.items())
     ]
-    wrong = [line for line in (*packages, *models) if not line[0]]
-    fine = (f"Video Mocap {report['version']} on Python {report['python']['version']}, {', '.join(report['devices'])}",)
+    said = f"Video Mocap {report['version']} on Python {report['python']['version']}, {', '.join(report['devices'])}"
+    test = report["self_test"]
     return [
-        (report["ok"], *fine),
-        *wrong,
+        Finding(report["ok"], said),
+        *(finding for finding in (*packages, *models) if not finding.fine),
+        Finding(test["ok"], f"Self-test: {test['what']}"),
         *engines,
-        (report["self_test"]["ok"], f"Self-test: {report['self_test']['what']}"),
     ]
 
 
 latest: Checkup | None = None
+
+
+def findings() -> list[Finding]:
+    """Everything that is known now; starts nothing."""
+    return [*_here(), *(latest.findings if latest and not latest.running else ())]
+
+
+def _here() -> list[Finding]:
+    """What can be seen without starting anything."""
+    prefs, folder = preferences.get(), files.user_folder()
+    found = []
+    try:
+        python = environment.locate(prefs.python, folder)[0]
+    except MocapError as error:
+        mine = environment.is_managed(prefs.python, folder)
+        found.append(Finding(False, error.what, "video_mocap.set_up" if mine else ""))
+        if mine and not bpy.app.online_access:
+            found.append(Finding(False, "Blender is not allowed to use the network", "extensions.userpref_show_online"))
+    else:
+        outdated = environment.is_managed(prefs.python, folder) and plan.state(folder) == "OUTDATED"
+        text = f"Python of the backend: {python}" + (", of an older version of the extension" if outdated else "")
+        found.append(Finding(not outdated, text, "video_mocap.set_up" if outdated else ""))
+    for what, place in (("extension", folder), ("takes", files.takes_folder(prefs.folder))):
+        there = next(path for path in (place, *place.parents) if path.exists())  # takes: made with the first capture
+        free = shutil.disk_usage(there).free
+        if not os.access(there, os.W_OK):
+            found.append(Finding(False, f"The folder of the {what} cannot be written: {place}"))
+        elif free < LITTLE:
+            found.append(Finding(False, f"Only {free / 1e6:.0f} MB are free in the folder of the {what}: {place}"))
+        else:
+            found.append(Finding(True, f"Folder of the {what}: {place}, {free / 1e9:.0f} GB free"))
+    return found
 
 
 def start(preference: str, folder: Path) -> None:
@@ -91,20 +142,79 @@ def start(preference: str, folder: Path) -> None:
     if latest and latest.running:
         return
     latest = Checkup(preference, folder)
-    bpy.app.timers.register(_redraw, first_interval=INTERVAL)
+    bpy.app.timers.register(_watch, first_interval=INTERVAL)
 
 
-def _redraw() -> float | None:
+def forget() -> None:
+    """What the last check-up found is no longer true."""
+    global latest
+    latest = None
+
+
+def redraw() -> None:
+    """Bring the preferences up to date."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "PREFERENCES":
                 area.tag_redraw()
-    return INTERVAL if latest and latest.running else None
+
+
+def _watch() -> float | None:
+    if latest and latest.running:
+        return INTERVAL
+    redraw()
+    runner.redraw()
+    return None
 
 
 def stop() -> None:
     """End a running check-up: the extension is disabled."""
     if latest:
         latest.stop()
-    if bpy.app.timers.is_registered(_redraw):
-        bpy.app.timers.unregister(_redraw)
+    if bpy.app.timers.is_registered(_watch):
+        bpy.app.timers.unregister(_watch)
+
+
+def report() -> str:
+    """Everything that a bug report needs, as text; the home folder's name is left out."""
+    lines = [
+        f"Blender {bpy.app.version_string}, {platform.platform()}, Python {platform.python_version()}",
+        f"online access: {bpy.app.online_access}",
+        *(f"[{'ok' if finding.fine else 'WRONG'}] {finding.text}" for finding in findings()),
+    ]
+    if runner.last and runner.last.error:
+        lines.append(f"last capture: {runner.last.error}")
+    logs = sorted((files.user_folder() / "logs").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    if logs:
+        lines += ["", f"end of {logs[-1].name}:", *logs[-1].read_text("utf-8", "replace").splitlines()[-LOG_LINES:]]
+    return "\n".join(lines).replace(str(Path.home()), "~")
+
+
+class VIDEO_MOCAP_OT_check(bpy.types.Operator):
+    """Run the backend's own check-up: packages, models, engines, devices"""
+
+    bl_idname = "video_mocap.check"
+    bl_label = "Check"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return not (latest and latest.running)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        start(preferences.get().python, files.user_folder())
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_copy_report(bpy.types.Operator):
+    """Copy versions, findings and the end of the newest log to the clipboard, for a bug report"""
+
+    bl_idname = "video_mocap.copy_report"
+    bl_label = "Copy report"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.window_manager.clipboard = report()
+        self.report({"INFO"}, "The report is in the clipboard")
+        return {"FINISHED"}
+
+
+classes = (VIDEO_MOCAP_OT_check, VIDEO_MOCAP_OT_copy_report)

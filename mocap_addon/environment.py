@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 from ..backend.core.errors import MocapError
 from .job import clean_environment, popen_options
+from .setup import plan
 
 VARIABLE = "VIDEO_MOCAP_PYTHON"
 PACKAGES = ("numpy", "cv2", "av", "ai_edge_litert")
@@ -25,9 +25,14 @@ _PROBE = (
 
 
 def managed_python(folder: Path) -> Path:
-    """The interpreter of the environment that lives in the extension's user folder."""
-    inside = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
-    return folder.joinpath("backend-env", *inside)
+    """The interpreter of the environment that the set-up makes in the extension's user folder."""
+    return plan.interpreter(plan.environment(folder))
+
+
+def is_managed(preference: str, folder: Path) -> bool:
+    """Whether that environment is the one to use: the user has named no other Python that is there."""
+    named = os.environ.get(VARIABLE)
+    return not preference and not (named and Path(named).is_file())
 
 
 def locate(preference: str, folder: Path) -> list[Path]:
@@ -40,8 +45,9 @@ def locate(preference: str, folder: Path) -> list[Path]:
     wanted = [Path(preference)] if preference else [*([Path(named)] if named else []), managed_python(folder)]
     found = [path for path in wanted if path.is_file()]
     if not found:
-        where = f" at {preference}" if preference else ""
-        raise MocapError("python-missing", f"There is no Python for the backend{where}.")
+        if preference:
+            raise MocapError("python-missing", f"The preferences name a Python that is not there: {preference}.")
+        raise MocapError("python-missing", "The capture is not set up yet.")
     return found
 
 
@@ -56,8 +62,13 @@ def find(preference: str, folder: Path) -> Path:
         if not problem:
             return python
         problems.append(problem)
-    _problem.cache_clear()  # the user will mend it and try again
+    forget()  # the user will mend it and try again
     raise MocapError("python-broken", problems[0])
+
+
+def forget() -> None:
+    """Look at interpreters anew: something about them has changed."""
+    _problem.cache_clear()
 
 
 @cache

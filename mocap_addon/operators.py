@@ -60,7 +60,7 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
         elif not video_path(settings).is_file():
             cls.poll_message_set("The video file is missing")
         elif obstacle := preferences.backend_obstacle():
-            cls.poll_message_set(f"{obstacle} Set it in the extension's preferences")
+            cls.poll_message_set(obstacle.what)
         else:
             return True
         return False

@@ -3,7 +3,7 @@
 import bpy
 
 from ..backend.core.errors import MocapError
-from . import compat, doctor, environment, files
+from . import compat, environment, files
 
 # What the backend is asked for; AUTO is the fastest device that every engine of it can use.
 DEVICES = {"AUTO": "cpu", "CPU": "cpu"}
@@ -42,15 +42,9 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "python")
         layout.prop(self, "folder")
         layout.prop(self, "device")
-        row = layout.row()
-        row.enabled = not (doctor.latest and doctor.latest.running)
-        row.operator("video_mocap.check", icon="CHECKMARK")
-        if doctor.latest:
-            box = layout.box().column(align=True)
-            if doctor.latest.running:
-                box.label(text="Checking the backend ...", icon="SORTTIME")
-            for fine, text in doctor.latest.lines:
-                box.label(text=text, icon="CHECKMARK" if fine else "ERROR")
+        from .setup import panel  # which itself needs the preferences
+
+        panel.draw_preferences(layout)
 
 
 def get() -> VideoMocapPreferences:
@@ -58,24 +52,13 @@ def get() -> VideoMocapPreferences:
     return bpy.context.preferences.addons[files.EXTENSION].preferences
 
 
-class VIDEO_MOCAP_OT_check(bpy.types.Operator):
-    """Run the backend's own check-up: packages, models, engines, devices"""
-
-    bl_idname = "video_mocap.check"
-    bl_label = "Check"
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        doctor.start(get().python, files.user_folder())
-        return {"FINISHED"}
-
-
-def backend_obstacle() -> str:
-    """Why no backend can be started, as far as can be told without starting anything; "" when it can."""
+def backend_obstacle() -> MocapError | None:
+    """Why no backend can be started, as far as can be told without starting anything."""
     try:
         environment.locate(get().python, files.user_folder())
     except MocapError as error:
-        return error.what
-    return ""
+        return error
+    return None
 
 
-classes = (VideoMocapPreferences, VIDEO_MOCAP_OT_check)
+classes = (VideoMocapPreferences,)

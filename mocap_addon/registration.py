@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from typing import Any
 
 import bpy
@@ -9,11 +10,14 @@ import bpy
 from . import cli, doctor, operators, preferences, properties, runner, ui
 from .retarget import operators as retarget_operators
 from .retarget import panel as retarget_panel
+from .setup import operators as setup_operators
 
 CLASSES = (
     *preferences.classes,
+    *doctor.classes,
     *properties.classes,
     *operators.classes,
+    *setup_operators.classes,
     *retarget_operators.classes,
     *ui.classes,
     *retarget_panel.classes,
@@ -29,6 +33,7 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     runner.register()
+    atexit.register(setup_operators.stop)
     _command = bpy.utils.register_cli_command(cli.COMMAND, cli.main)
 
 
@@ -36,6 +41,8 @@ def unregister() -> None:
     """Disable the extension; running captures are ended."""
     bpy.utils.unregister_cli_command(_command)
     runner.unregister()
+    setup_operators.stop()
+    atexit.unregister(setup_operators.stop)
     doctor.stop()
     properties.unregister()
     for cls in reversed(CLASSES):

@@ -6,6 +6,8 @@ import bpy
 
 from . import preferences, properties, runner, takes
 from .capture import Capture
+from .setup import panel as set_up
+from .text import wrapped
 
 
 def clock(seconds: float) -> str:
@@ -41,6 +43,8 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         layout.use_property_split = True
         layout.use_property_decorate = False
 
+        if not set_up.draw(layout):
+            return
         column = layout.column()
         column.prop(settings, "video", text="")
         column = layout.column(align=True)
@@ -94,23 +98,6 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
                 wrapped(box, text, icon)
         if capture.error and capture.log and capture.error.exit_status in (1, 5):
             box.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(capture.log)
-
-
-def wrapped(layout: bpy.types.UILayout, text: str, icon: str) -> None:
-    """A text on as many lines as the sidebar's width asks for."""
-    region = bpy.context.region
-    width = max(20, int((region.width if region else 240) / (7.0 * bpy.context.preferences.system.ui_scale)) - 7)
-    for i, line in enumerate(_lines(text, width)):
-        layout.label(text=line, icon=icon if i == 0 else "BLANK1")
-
-
-def _lines(text: str, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines
 
 
 class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):

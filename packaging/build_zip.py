@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from downloads import missing_models
+from downloads import PIP_WHEEL, has_installer, missing_models
 from environment import ROOT, SetupError
 
 # What the extension consists of; everything else in the repository is for the people who make it.
@@ -23,6 +23,8 @@ CONTENTS = (
     "LICENSE",
     "NOTICE.md",
     "packaging/locks/default.txt",
+    "packaging/locks/default.json",
+    "packaging/locks/interpreter.txt",
     "mocap_addon",
     "backend",
     "assets",
@@ -44,6 +46,7 @@ def main() -> int:
 def build() -> Path:
     """The path of the new zip. Raises SetupError when something of it is missing or Blender's tool refuses it."""
     missing = [f"assets/embedded/{name}" for name in missing_models()]
+    missing += [] if has_installer() else [PIP_WHEEL.relative_to(ROOT).as_posix()]
     missing += [path for path in (*CONTENTS, *LICENCES) if not (ROOT / path).exists()]
     if missing:
         raise SetupError(f"the zip would lack {', '.join(missing)}: run `python3 packaging/dev.py setup` first")

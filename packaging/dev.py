@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from downloads import fetch_clip, fetch_models, fetch_rigs
+from downloads import fetch_clip, fetch_installer, fetch_models, fetch_rigs, fetch_wheels
 from environment import PYTHONS, ROOT, SetupError, prepare
 
 BLENDER_TESTS = "tests/addon"
@@ -36,12 +36,14 @@ def main(arguments: list[str]) -> int:
     try:
         python = prepare(options.system_packages)
         fetch_models()
+        fetch_installer()
         if options.command == "setup":
             print(f"Ready: {python}")
             return 0
         if options.command == "test":
             fetch_clip()
             fetch_rigs()
+            fetch_wheels()
             return test(str(python), rest)
         if options.command in ("demo", "bench"):
             given = bool(rest) and not rest[0].startswith("-")

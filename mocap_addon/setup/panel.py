@@ -1,0 +1,154 @@
+"""What the sidebar and the preferences show of the set-up and of the doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ...backend.core.errors import MocapError
+from .. import doctor, environment, files, preferences
+from ..text import wrapped
+from . import operators, plan
+
+SOURCE = "PyPI, the Python Package Index"
+
+
+def draw(layout: bpy.types.UILayout) -> bool:
+    """What the sidebar has to say before a capture; -> whether one can be made."""
+    if operators.running:
+        _draw_running(layout.box(), operators.running)
+        return False
+    if obstacle := preferences.backend_obstacle():
+        _draw_first_run(layout, obstacle)
+        return False
+    folder = files.user_folder()
+    if environment.is_managed(preferences.get().python, folder) and plan.state(folder) == "OUTDATED":
+        box = layout.box().column()
+        wrapped(box, "This version of the extension has newer packages for the capture.", "INFO")
+        _draw_consent(box, "Update")
+        _draw_error(box)
+    if wrong := [finding for finding in doctor.findings() if not finding.fine]:
+        box = layout.box().column()
+        wrapped(box, wrong[0].text, "ERROR")
+        box.operator("video_mocap.preferences", text=f"All findings ({len(wrong)})" if len(wrong) > 1 else "Doctor")
+    return True
+
+
+def _draw_first_run(layout: bpy.types.UILayout, obstacle: MocapError) -> None:
+    """The one step that is left to do."""
+    prefs, folder = preferences.get(), files.user_folder()
+    if not environment.is_managed(prefs.python, folder):  # the user has named a Python: theirs is to be put right
+        box = layout.box().column()
+        wrapped(box, obstacle.what, "ERROR")
+        box.operator("video_mocap.preferences", icon="PREFERENCES")
+        return
+    box = layout.box().column()
+    if plan.state(folder) == "BROKEN":
+        wrapped(box, "The Python that the capture was set up with has gone. Set it up again.", "ERROR")
+    wrapped(box, "The capture runs in a Python of its own, once set up without the network. Nothing is installed into "
+            "Blender's.", "INFO")  # fmt: skip
+    draw_facts(box, folder)
+    _draw_consent(box, "Continue set-up" if plan.fetched(folder) else "Set up capture")
+    row = box.row(align=True)
+    row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
+    row.operator("video_mocap.preferences", text="Own Python ...", icon="PREFERENCES")
+    _draw_error(box)
+
+
+def draw_facts(layout: bpy.types.UILayout, folder: Path) -> None:
+    """What is fetched, how large it is, where from and where to, and under which licences."""
+    packages = plan.read(plan.LOCK)
+    size, here = sum(package.download for package in packages), plan.fetched(folder)
+    kept = f", {here / 1e6:.0f} MB of it are here" if here else ""
+    facts = layout.column(align=True)
+    wrapped(facts, f"Fetches {len(packages)} packages, about {size / 1e6:.0f} MB{kept}, from {SOURCE}.", "IMPORT")
+    installed = sum(package.installed for package in packages)
+    wrapped(facts, f"Puts them into {plan.environment(folder)}, about {installed / 1e6:.0f} MB.", "FOLDER_REDIRECT")
+    header, body = layout.panel("video_mocap_packages", default_closed=True)
+    header.label(text="Packages and their licences")
+    if body:
+        for package in packages:
+            row = body.row()
+            row.label(text=f"{package.name} {package.version}")
+            row.label(text=package.licence)
+
+
+def _draw_consent(layout: bpy.types.UILayout, text: str) -> None:
+    """The button, and what stands in its way."""
+    if not bpy.app.online_access:
+        if getattr(bpy.app, "online_access_override", False):
+            wrapped(layout, "Blender was started in offline mode.", "INTERNET_OFFLINE")
+        else:
+            wrapped(layout, "Blender is not allowed to use the network. Allow it for the set-up:", "INTERNET_OFFLINE")
+            layout.operator("extensions.userpref_show_online", text="Network preferences ...", icon="PREFERENCES")
+    button = layout.column()
+    button.scale_y = 1.6
+    button.operator("video_mocap.set_up", text=text, icon="IMPORT")
+
+
+def _draw_running(layout: bpy.types.UILayout, setup: operators.Setup) -> None:
+    layout.label(text="Setting up capture" if setup.task == "install" else "Removing", icon="SORTTIME")
+    layout.progress(factor=setup.share(), text=setup.text())
+    if setup.detail:
+        wrapped(layout.column(align=True), setup.detail, "BLANK1")
+    layout.operator("video_mocap.set_up_cancel", icon="CANCEL")
+
+
+def _draw_error(layout: bpy.types.UILayout) -> None:
+    """Why the last set-up failed."""
+    error = operators.last and operators.last.error
+    if not error:
+        return
+    column = layout.column(align=True)
+    if error.code == "cancelled":
+        wrapped(column, f"Cancelled. {error.fix}", "INFO")
+        return
+    wrapped(column, error.what, "ERROR")
+    wrapped(column, f"{error.fix} [{error.code}]", "BLANK1")
+    row = layout.row(align=True)
+    row.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(operators.last.log)
+    row.operator("video_mocap.copy_report", icon="COPYDOWN")
+
+
+def draw_preferences(layout: bpy.types.UILayout) -> None:
+    """The environment and the doctor's page."""
+    folder = files.user_folder()
+    layout.separator()
+    header, body = layout.panel("video_mocap_environment")
+    header.label(text="Environment of the capture")
+    if body and operators.running:
+        _draw_running(body.box(), operators.running)
+    elif body:
+        state = plan.state(folder)
+        if state == "MISSING":
+            draw_facts(body, folder)
+        else:
+            told = plan.stamp(folder)
+            body.label(text=f"{plan.environment(folder)}: Python {told['python']}, {told['bytes'] / 1e6:.0f} MB")
+        _draw_consent(body, {"MISSING": "Set up capture", "OUTDATED": "Update"}.get(state, "Repair"))
+        row = body.row(align=True)
+        row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
+        if state != "MISSING" or plan.fetched(folder):
+            row.operator("video_mocap.set_up_remove", icon="TRASH")
+        _draw_error(body)
+    header, body = layout.panel("video_mocap_doctor")
+    header.label(text="Doctor")
+    if body:
+        _draw_doctor(body)
+
+
+def _draw_doctor(layout: bpy.types.UILayout) -> None:
+    row = layout.row(align=True)
+    row.operator("video_mocap.check", icon="CHECKMARK")
+    row.operator("video_mocap.copy_report", icon="COPYDOWN")
+    box = layout.box().column(align=True)
+    if doctor.latest and doctor.latest.running:
+        box.label(text="Checking the backend ...", icon="SORTTIME")
+    for finding in doctor.findings():
+        row = box.row()
+        row.alert = not finding.fine
+        row.label(text=finding.text, icon="CHECKMARK" if finding.fine else "ERROR")
+        if finding.fix:
+            row.alert = False
+            row.operator(finding.fix)

@@ -1,0 +1,23 @@
+"""Texts in panels."""
+
+import bpy
+
+
+def wrapped(layout: bpy.types.UILayout, text: str, icon: str) -> None:
+    """A text on as many lines as the region's width asks for."""
+    region = bpy.context.region
+    width = max(20, int((region.width if region else 240) / (7.0 * bpy.context.preferences.system.ui_scale)) - 7)
+    for i, line in enumerate(lines(text, width)):
+        layout.label(text=line, icon=icon if i == 0 else "BLANK1")
+
+
+def lines(text: str, width: int) -> list[str]:
+    """The text in lines of at most `width` characters, broken at spaces, or inside a word that is longer (a path)."""
+    broken = [""]
+    for word in text.split():
+        if broken[-1] and len(broken[-1]) + 1 + len(word) > width:
+            broken.append("")
+        broken[-1] = f"{broken[-1]} {word}".strip()
+        while len(broken[-1]) > width:
+            broken[-1:] = [broken[-1][:width], broken[-1][width:]]
+    return broken
