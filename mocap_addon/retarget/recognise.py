@@ -181,8 +181,7 @@ class _Reader:
         if reading.family.control:
             return True
         if role == "root":
-            pelvis = reading.bones.get("pelvis")
-            return bool(pelvis) and bone in self.tree.ancestors(pelvis[0])
+            return any(bone in self.tree.ancestors(pelvis) for pelvis in reading.bones.get("pelvis", ()))
         above = PARENT[role]
         while above not in ("", "root"):
             if found := reading.bones.get(above):
@@ -205,10 +204,10 @@ class _Reader:
 
     def _trim_spine(self, reading: Reading) -> None:
         """The spine is what leads from the pelvis to the head (Rigify has controls that lead down from the waist)."""
-        top = (reading.bones.get("neck") or reading.bones.get("head") or [None])[0]
+        top = reading.bones.get("neck") or reading.bones.get("head")
         spine = reading.bones.get("spine", [])
-        if top is not None:
-            leading = [bone for bone in spine if bone in self.tree.ancestors(top)]
+        if top:
+            leading = [bone for bone in spine if bone in self.tree.ancestors(top[0])]
             for bone in spine if leading else []:
                 if bone not in leading:
                     reading.trust.pop(bone)
@@ -288,6 +287,12 @@ def _fill(reader: _Reader, reading: Reading, by_shape: Structure) -> None:
     if not _agree(reading, by_shape):
         return
     used = {bone for found in (*reading.bones.values(), *reading.twists.values()) for bone in found}
+    for side in SIDES:  # some call the collar "shoulder", others the upper arm
+        collar, shoulder = (by_shape.bones.get(f"{side}_{role}", []) for role in ("collar", "shoulder"))
+        if collar and collar == reading.bones.get(f"{side}_shoulder") and not used & set(shoulder):
+            reading.bones |= {f"{side}_collar": collar, f"{side}_shoulder": shoulder}
+            reading.trust |= {bone: _BY_SHAPE * by_shape.score for bone in (*collar, *shoulder)}
+            used.update(shoulder)
     for role, found in by_shape.bones.items():
         finger = role.split("_")[-1].rstrip("123")
         if finger in FINGERS and any(r.startswith(role.rstrip("123")) for r in reading.bones):

@@ -94,6 +94,21 @@ def test_what_exporters_make_of_mixamo_s_prefix(prefix: str) -> None:
     assert_right(recognise.recognise(to_rig(made)), made)
 
 
+def test_older_and_other_spellings() -> None:
+    """SMPL's own models and the Source engine's version of Biped."""
+
+    def smpl(bone: str) -> str:
+        side = {"left_": "L_", "right_": "R_"}.get(bone[: bone.find("_") + 1], "")
+        return "m_avg_" + side + bone.removeprefix("left_").removeprefix("right_").title()
+
+    def source(bone: str) -> str:
+        return "ValveBiped." + bone.replace("Bip001", "Bip01").replace(" ", "_")
+
+    for name, change in {"smplx": smpl, "biped": source}.items():
+        made = renamed(build(name), change)
+        assert_right(recognise.recognise(to_rig(made)), made)
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(sorted(LISTS)), st.integers(0, 10_000))
 def test_any_axes_of_the_armature(name: str, seed: int) -> None:
@@ -132,6 +147,13 @@ def test_gaps_are_filled_by_the_shape(name: str) -> None:
     assert {role: mapping.bones.get(role) for role in REQUIRED} == {role: made.bones[role] for role in REQUIRED}
     assert mapping.confidence["thing0"] < min(SURE, mapping.confidence[made.bones["pelvis"][0]])
     assert mapping.bones["left_index1"] == made.bones["left_index1"]
+
+
+def test_shoulders_that_are_collars() -> None:
+    """Some BVH files call the collar "shoulder" and the upper arm "arm"."""
+    made = renamed(build("bvh"), lambda bone: bone.replace("Shoulder", "Arm").replace("Collar", "Shoulder"))
+    mapping = recognise.recognise(to_rig(made))
+    assert mapping.bones == made.bones
 
 
 def test_bones_that_hang_elsewhere_are_not_taken() -> None:

@@ -166,7 +166,7 @@ def test_what_is_no_humanoid_is_not_forced_into_one(name: str) -> None:
     arms=st.floats(0, 80),
     forearms=st.floats(0, 40),
     legs=st.floats(0, 12),
-    spine=st.integers(1, 6),
+    spine=st.integers(1, 5),
     neck=st.integers(1, 2),
     fingers=st.sampled_from([0, 3]),
     twists=st.booleans(),
