@@ -131,6 +131,25 @@ def test_blender_evaluates_the_pose_as_computed(bpy, addon, retarget, motion):
             assert np.allclose(whole.world @ computed[i, row], np.array(shown[name]), atol=1e-4), name
 
 
+def test_a_hand_on_the_twist_bone_of_its_forearm_is_turned_as_without(bpy, addon, retarget, motion):
+    plain, twisted = rigs.build(addon, bpy), rigs.build(addon, bpy)
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(plain))
+    with addon.armature.edit_mode(twisted):
+        bones = twisted.data.edit_bones
+        forearm, hand = bones["mixamorig:LeftForeArm"], bones["mixamorig:LeftHand"]
+        twist = bones.new("roll")
+        twist.head, twist.tail, twist.parent = (forearm.head + hand.head) / 2, hand.head, forearm
+        hand.parent = twist
+    put(bpy, retarget, plain, motion, mapping=mapping)
+    mapping.twists["left_elbow"] = ["roll"]
+    put(bpy, retarget, twisted, motion, mapping=mapping)
+    assert any("roll" in curve.data_path for curve in addon.compat.curves(twisted.animation_data.action))
+    wanted, shown = rigs.posed(bpy, plain, 20.0), rigs.posed(bpy, twisted, 20.0)
+    for name, matrix in wanted.items():
+        assert (matrix.translation - shown[name].translation).length < 1e-4, name
+        assert np.allclose(matrix.to_3x3().normalized(), shown[name].to_3x3().normalized(), atol=1e-3), name
+
+
 def test_measured_parents_are_the_hierarchy_where_nothing_interferes(bpy, addon, retarget):
     rig = rigs.build(addon, bpy)
     whole = retarget.blender.read_rig(rig)

@@ -199,7 +199,7 @@ def retarget() -> Iterator[float]:
     log(parts.family, sum(bool(row.bone) for row in parts.rows), "bones")
     call(bpy.ops.ed.undo_push, message="Character")
     before = contents()
-    assert call(bpy.ops.video_mocap.retarget) == {"FINISHED"}
+    assert call(bpy.ops.video_mocap.retarget, True) == {"FINISHED"}
     after = contents()
     assert after["actions"] == before["actions"] + 1, (before, after)
     assert bpy.data.objects["Hero"].animation_data.action
@@ -214,10 +214,10 @@ def retarget() -> Iterator[float]:
     call(bpy.ops.ed.redo)
     yield 0.5
     assert contents() == after and bpy.data.objects["Hero"].animation_data.action
-    assert call(bpy.ops.video_mocap.calibration_show) == {"FINISHED"}
+    assert call(bpy.ops.video_mocap.calibration_show, True) == {"FINISHED"}
     yield 0.7
     shot("8-calibration")
-    assert call(bpy.ops.video_mocap.calibration_close) == {"FINISHED"}
+    assert call(bpy.ops.video_mocap.calibration_close, True) == {"FINISHED"}
     assert contents() == after
     call(bpy.ops.video_mocap.rig_check)
     area.tag_redraw()
