@@ -1,4 +1,4 @@
-"""The command line: `python -m backend capture | serve | doctor | info`."""
+"""The command line: `python -m backend capture | serve | doctor | info | train`."""
 
 from __future__ import annotations
 
@@ -96,6 +96,13 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
+def _train(options: argparse.Namespace) -> int:
+    from .motion.train import Plan, train  # needs torch
+
+    train(options.network, Plan(options.data, options.folder, options.hours, seed=options.seed, device=options.device))
+    return 0
+
+
 class Report:
     """Tells a person at a terminal how a capture goes: a progress bar, or a line now and then where there is none."""
 
@@ -176,6 +183,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("video", type=Path)
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_info)
+
+    command = commands.add_parser("train", help="train a motion network (for developers; needs torch)")
+    command.add_argument("network", choices=("lifter", "footmr"))
+    command.add_argument("--data", type=Path, required=True, metavar="MOTIONS.npz")
+    command.add_argument("--folder", type=Path, required=True, help="checkpoints and log; an earlier run there goes on")
+    command.add_argument("--hours", type=float, default=4.0, help="in all, earlier runs included (default: 4)")
+    command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--device", default="cpu", help="as torch names it (default: cpu)")
+    command.set_defaults(run=_train)
     return parser
 
 

@@ -1,0 +1,348 @@
+"""What the pipeline would have seen of a motion: random bodies, cameras, and detectors with the faults of real ones.
+
+Everything is batched torch, cheap enough to be made anew for each training step. World: y up, metres. Camera:
+OpenCV's (x right, y down, z forward). Pixels are measured in units of the picture's diagonal, so that focal 1 is the
+usual guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Generator, Tensor
+
+from ..core import keypoints, skeleton
+from .footmr import FOOT_KEYPOINTS
+from .kinematics import attached, forward_kinematics, matrix_from_axis_angle, matrix_to_6d
+from .lifter import HINTS, KEYPOINTS
+
+BOX_MARGIN = 1.2  # the box is this much larger than the keypoints' own
+TURN_SCALE = 10.0  # what the network sees of the camera's turn a frame
+
+_JOINT = skeleton.INDEX
+_BODY = skeleton.neutral()
+_OFFSETS = torch.from_numpy(_BODY.offsets[:22]).float()
+# Landmarks that no joint gives, on the joints that carry them (metres, rest frame).
+_CARRIED = {
+    "nose": ("head", (0.0, 0.053, 0.1)),
+    "left_eye": ("head", (0.032, 0.09, 0.085)),
+    "right_eye": ("head", (-0.032, 0.09, 0.085)),
+    "left_ear": ("head", (0.075, 0.06, 0.0)),
+    "right_ear": ("head", (-0.075, 0.06, 0.0)),
+    **{name: (skeleton.JOINTS[j], tuple(p)) for name, (j, p) in _BODY.points.items() if name in skeleton.FOOT_POINTS},
+}
+_POINTS = keypoints.BODY + keypoints.FEET
+_FROM_JOINT = [(k, _JOINT[name]) for k, name in enumerate(_POINTS) if name in _JOINT]
+_FROM_POINT = [(k, *_CARRIED[name]) for k, name in enumerate(_POINTS) if name in _CARRIED]
+_HINT_POINTS = torch.tensor([_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS])
+_SIDES = torch.tensor(
+    [_POINTS.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in _POINTS]
+)
+_LEGS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))])
+_ARMS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))])
+_SMALL_TOES = torch.tensor([k for k, n in enumerate(_POINTS) if "small_toe" in n])
+# Detector noise by point, standard deviation as a share of the box.
+_NOISE = torch.tensor(
+    [next(s for part, s in (("eye", 0.006), ("ear", 0.008), ("nose", 0.006), ("shoulder", 0.010), ("elbow", 0.013),
+                            ("wrist", 0.016), ("hip", 0.012), ("knee", 0.011), ("ankle", 0.012), ("toe", 0.016),
+                            ("heel", 0.015)) if part in n) for n in _POINTS]
+)  # fmt: skip
+
+
+@dataclass
+class Batch:
+    """Inputs as the networks take them, and the truth. B clips of L frames.
+
+    obs (B, L, 23, 3), cliff_cam (B, L, 3), cam_angvel (B, L, 6), hints (B, L, 58): see `Lifter.forward`.
+    local (B, L, 22, 3, 3) with the root in camera space; gravity (B, L, 3, 3) the root in gravity-view coordinates;
+    velocity (B, L, 3) m/s in the root's axes; static (B, L, 6) in 0..1; offsets (B, 22, 3) metres; joints (B, L, 22,
+    3) metres, camera space; down (B, L, 3) gravity's direction in camera space.
+    """
+
+    obs: Tensor
+    cliff_cam: Tensor
+    cam_angvel: Tensor
+    hints: Tensor
+    local: Tensor
+    gravity: Tensor
+    velocity: Tensor
+    static: Tensor
+    offsets: Tensor
+    joints: Tensor
+    down: Tensor
+
+    def to(self, device: str) -> Batch:
+        """The same batch on another device."""
+        return Batch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+    @property
+    def foot_obs(self) -> Tensor:
+        """(B, L, 8, 3): what FootMR sees."""
+        return self.obs[:, :, list(FOOT_KEYPOINTS)]
+
+
+class Synthesiser:
+    """Makes batches from windows of motion. noise: 0 none, 1 like the embedded detectors, 2 a bad day."""
+
+    def __init__(self, seed: int, noise: float | None = None, tilt: float = 1.0) -> None:
+        self._random = torch.Generator().manual_seed(seed)
+        self._noise = noise
+        self._tilt = tilt
+
+    def __call__(self, local: Tensor, trans: Tensor, contacts: Tensor, rate: float = 30.0) -> Batch:
+        """local (B, L, 22, 3, 3) and trans (B, L, 3) in the world; contacts (B, L, 4)."""
+        draw = _Draw(self._random, len(local))
+        offsets, size = random_body(draw)
+        trans = trans * size[:, None, None]
+        turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
+        points = keypoints_3d(turned, joints, size)
+        camera, eye, focal, picture = random_cameras(draw, joints, self._tilt)
+        seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
+        level = draw.between(0.3, 2.0) if self._noise is None else torch.full((len(local),), self._noise)
+        obs, box, hints = _detect(draw, seen, size, focal, picture, level[:, None, None, None])
+        cliff = torch.cat([box[..., :2] / focal[:, None, None], box[..., 2:] / focal[:, None, None]], -1)
+
+        step = camera[:, 1:] @ camera[:, :-1].transpose(-1, -2)
+        step = torch.cat([step, step[:, -1:]], 1)
+        turn = TURN_SCALE * (matrix_to_6d(step) - torch.tensor([1.0, 0, 0, 0, 1, 0]))
+
+        root_world = local[:, :, 0]
+        in_camera = local.clone()
+        in_camera[:, :, 0] = camera @ root_world
+        down = -camera[..., 1]  # the world's -y, in camera axes
+        gravity = view_from_gravity(down) @ in_camera[:, :, 0]
+        move = torch.diff(trans, dim=1) * rate
+        move = torch.cat([move, move[:, -1:]], 1)
+        velocity = (root_world.transpose(-1, -2) @ move[..., None])[..., 0]
+        wrists = joints[:, :, [_JOINT["left_wrist"], _JOINT["right_wrist"]]]
+        speed = torch.diff(wrists, dim=1).norm(dim=-1) * rate
+        still = (torch.cat([speed, speed[:, -1:]], 1) < 0.15).float()
+        in_view = (joints - eye[:, :, None]) @ camera.transpose(-1, -2)
+        return Batch(
+            obs, cliff, turn, hints, in_camera, gravity, velocity / size[:, None, None],
+            torch.cat([contacts, still], -1), offsets, in_view, down,
+        )  # fmt: skip
+
+
+@dataclass
+class _Draw:
+    """Random numbers for a batch of B."""
+
+    random: Generator
+    count: int
+
+    def between(self, low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(self.count, *shape, generator=self.random)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(self.count, *shape, generator=self.random)
+
+    def chance(self, probability: float, *shape: int) -> Tensor:
+        return torch.rand(self.count, *shape, generator=self.random) < probability
+
+    def span(self, frames: int, shortest: int, longest: int) -> Tensor:
+        """(B, L) bool: one random stretch of frames each."""
+        length = self.between(shortest, longest)[:, None]
+        start = self.between(-0.2, 1.0)[:, None] * frames
+        step = torch.arange(frames)[None]
+        return (step >= start) & (step < start + length)
+
+    def wander(self, frames: int, *shape: int, memory: float) -> Tensor:
+        """(B, L, ...) noise of unit variance that is alike from frame to frame (first-order autoregressive)."""
+        white = torch.randn(self.count, frames, *shape, generator=self.random)
+        # The impulse response of the filter as a convolution over time, far quicker than a loop.
+        reach = min(frames, max(2, int(4 / (1 - memory))))
+        kernel = memory ** torch.arange(reach).flip(0).float()
+        kernel = kernel / kernel.norm()
+        flat = white.flatten(2).transpose(1, 2).flatten(0, 1)[:, None]
+        first = torch.randn(flat.shape[0], 1, reach - 1, generator=self.random)
+        smooth = F.conv1d(torch.cat([first, flat], -1), kernel[None, None])
+        return smooth[:, 0].unflatten(0, (self.count, -1)).transpose(1, 2).unflatten(2, shape or (1,))
+
+
+def random_body(draw: _Draw) -> tuple[Tensor, Tensor]:
+    """Bone offsets (B, 22, 3) in metres and overall size (B,): people are 15% larger or smaller, parts 5% more."""
+    size = draw.between(0.85, 1.15)
+    part = 1 + 0.05 * draw.normal(22).clamp(-2, 2)
+    part = 0.5 * (part + part[:, skeleton.MIRROR[:22]])  # left and right alike
+    return _OFFSETS * (size[:, None] * part)[..., None], size
+
+
+def keypoints_3d(turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
+    """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,)."""
+    out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
+    places, sources = zip(*_FROM_JOINT, strict=True)
+    out[:, :, list(places)] = joints[:, :, list(sources)]
+    places, names, offsets = zip(*_FROM_POINT, strict=True)
+    rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * size[:, None, None, None]
+    rest = rest.expand(*joints.shape[:2], -1, -1)
+    out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
+    return out
+
+
+def random_cameras(draw: _Draw, joints: Tensor, tilt: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Cameras around the moving bodies joints (B, L, 22, 3).
+
+    -> rotation world to camera (B, L, 3, 3), position (B, L, 3) metres, focal (B,), half picture (B, 2); the last two
+    in diagonals.
+    """
+    frames = joints.shape[1]
+    usual = draw.chance(0.6)
+    pitch = torch.where(usual, torch.deg2rad(5 + 8 * draw.normal()), torch.deg2rad(draw.between(-30, 60))) * tilt
+    upright = draw.chance(0.75)
+    roll = torch.where(upright, torch.deg2rad(2.5 * draw.normal()), torch.deg2rad(draw.between(-45, 45))) * tilt
+    yaw = draw.between(0, 2 * torch.pi)
+    focal = torch.exp(draw.between(-0.5, 0.9))
+    aspect = torch.tensor([16 / 9, 9 / 16, 4 / 3, 1.0])[torch.randint(4, (draw.count,), generator=draw.random)]
+    half = 0.5 * torch.stack([aspect, torch.ones_like(aspect)], -1)
+    half = half / (2 * half.norm(dim=-1, keepdim=True))
+
+    # Far enough away that the body takes the wanted share of the picture's height.
+    share = draw.between(0.25, 1.0)
+    distance = (focal * 1.75 / (share * 2 * half[:, 1])).clamp(1.3, 25.0)
+    centre = joints[:, :, 0].mean(1)
+    aside = (draw.between(-0.5, 0.5, 2) * half) / focal[:, None]  # the body stands this far from the middle, radians
+
+    follows = draw.chance(0.25)[:, None, None].float()  # a camera that is carried, and turned after the person
+    path = joints[:, :, 0] - centre[:, None]
+    moving = draw.chance(0.3)[:, None, None].float()
+    shake = moving * draw.wander(frames, 3, memory=0.97) * torch.deg2rad(draw.between(0.3, 4.0))[:, None, None]
+    walk = moving * draw.wander(frames, 3, memory=0.99) * draw.between(0.02, 0.2)[:, None, None]
+
+    base = _look(yaw + aside[:, 0], pitch + aside[:, 1], roll)
+    eye = centre - distance[:, None] * _look(yaw, pitch, torch.zeros_like(roll))[:, 2]
+    rotation = matrix_from_axis_angle(shake) @ base[:, None]
+    return rotation, eye[:, None] + follows * path * 0.8 + walk, focal, half
+
+
+def _look(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
+    """World (y up) to camera (B, 3, 3): heading yaw, looking down by pitch, rolled; radians."""
+    zero = torch.zeros_like(yaw)
+    forward = torch.stack([pitch.cos() * yaw.sin(), -pitch.sin(), pitch.cos() * yaw.cos()], -1)
+    right = torch.stack([-yaw.cos(), zero, yaw.sin()], -1)
+    down = torch.linalg.cross(forward, right)
+    level = torch.stack([right, down, forward], -2)
+    return matrix_from_axis_angle(torch.stack([zero, zero, roll], -1)) @ level
+
+
+def view_from_gravity(down: Tensor) -> Tensor:
+    """Camera to gravity-view coordinates (..., 3, 3): y along gravity, z level and ahead (GVHMR, section 3.1).
+
+    down (..., 3): gravity's direction in camera space.
+    """
+    ahead = torch.zeros_like(down)
+    ahead[..., 2] = 1.0
+    x = torch.linalg.cross(down, ahead)
+    sideways = torch.zeros_like(down)
+    sideways[..., 0] = 1.0
+    x = F.normalize(torch.where(x.norm(dim=-1, keepdim=True) > 1e-3, x, sideways), dim=-1)
+    return torch.stack([x, down, torch.linalg.cross(x, down)], dim=-2)
+
+
+def _detect(
+    draw: _Draw, seen: Tensor, size: Tensor, focal: Tensor, half: Tensor, level: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What the detectors make of points seen (B, L, 23, 3), camera space.
+
+    -> obs (B, L, 23, 3), box (B, L, 3): centre from the picture's middle and side, diagonals; hints (B, L, 58).
+    """
+    frames = seen.shape[1]
+    depth = seen[..., 2:].clamp_min(0.2)
+    pixels = seen[..., :2] / depth * focal[:, None, None, None]
+    extent = (pixels.amax(2) - pixels.amin(2)).amax(-1).median(1).values[:, None, None, None]
+
+    error = _NOISE[:, None] * (
+        0.75 * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
+        + 0.35 * draw.wander(frames, KEYPOINTS, 2, memory=0.0)
+        + 0.7 * draw.normal(1, KEYPOINTS, 2)
+    ) * level
+    lost = _lost_limbs(draw, frames)
+    error = error + lost[..., None] * 0.12 * draw.wander(frames, KEYPOINTS, 2, memory=0.95)
+    found = pixels + error * extent
+
+    confidence = 1.0 - 6.0 * error.norm(dim=-1) + 0.08 * draw.normal(frames, KEYPOINTS)
+    confidence = confidence - 0.6 * lost * draw.between(0.2, 1.2)[:, None, None]
+    outside = (found.abs() > half[:, None, None] * 1.0).any(-1)
+    confidence = torch.where(outside, 0.25 * confidence, confidence).clamp(0.0, 1.0)
+    no_small_toes = draw.chance(0.75)[:, None, None] & torch.isin(torch.arange(KEYPOINTS), _SMALL_TOES)
+    confidence = torch.where(no_small_toes, 0.0, confidence)
+
+    hints = _hints(draw, seen, size, depth, found, pixels, focal, level)
+    found, confidence, hints = _swap_sides(draw, found, confidence, hints)
+
+    box = keypoint_box(found, confidence)
+    xy = (2 * (found - box[:, :, None, :2]) / box[:, :, None, 2:]).clamp(-3, 3)
+    return torch.cat([xy, confidence[..., None]], -1), box, hints
+
+
+def keypoint_box(found: Tensor, confidence: Tensor) -> Tensor:
+    """The square around the keypoints that are seen (all of them where few are): found (..., 23, 2), confidence
+    (..., 23) -> centre and side (..., 3), in the unit of `found`."""
+    visible = (confidence > 0.3)[..., None]
+    visible = visible | (visible.sum(-2, keepdim=True) < 6)
+    low = torch.where(visible, found, torch.inf).amin(-2)
+    high = torch.where(visible, found, -torch.inf).amax(-2)
+    side = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
+    return torch.cat([0.5 * (low + high), side.clamp_min(1e-3)], -1)
+
+
+def _lost_limbs(draw: _Draw, frames: int) -> Tensor:
+    """(B, L, 23) in 0..1: limbs that are hidden for a while."""
+    lost = torch.zeros(draw.count, frames, KEYPOINTS)
+    for side in ("left", "right"):
+        for part in (_LEGS, _ARMS):
+            mine = torch.tensor([k for k in part.tolist() if _POINTS[k].startswith(side)])
+            hidden = draw.chance(0.12)[:, None] & draw.span(frames, 8, frames)
+            lost[:, :, mine] = hidden[..., None].float()
+    return lost
+
+
+def _hints(
+    draw: _Draw,
+    seen: Tensor,
+    size: Tensor,
+    depth: Tensor,
+    found: Tensor,
+    pixels: Tensor,
+    focal: Tensor,
+    level: Tensor,
+) -> Tensor:
+    """The landmark model's 3D points: exact across the line of sight as far as the pixels are, vague along it."""
+    frames = seen.shape[1]
+    points = seen[:, :, _HINT_POINTS].clone()
+    off = (found - pixels)[:, :, _HINT_POINTS] * depth[:, :, _HINT_POINTS] / focal[:, None, None, None]
+    points[..., :2] = points[..., :2] + off
+    vague = 0.035 * draw.wander(frames, len(HINTS), memory=0.92) + 0.02 * draw.normal(1, len(HINTS))
+    points[..., 2] = points[..., 2] + vague * level[..., 0]
+    hips = points[:, :, [HINTS.index("left_hip"), HINTS.index("right_hip")]].mean(2, keepdim=True)
+    points = points - hips
+    # The model leans bodies and flattens depth, alike over a clip.
+    lean = torch.deg2rad(5.0 * draw.normal(1, 3) + 2.0 * draw.wander(frames, 3, memory=0.97))
+    lean = lean * torch.tensor([1.0, 1.0, 0.0])
+    points = points @ matrix_from_axis_angle(lean * level[..., 0]).transpose(-1, -2)
+    points[..., 2] = points[..., 2] * draw.between(0.8, 1.1)[:, None, None]
+    points = points * (draw.between(0.93, 1.07) / size)[:, None, None, None]
+    given = (~draw.chance(0.15))[:, None, None].float().expand(-1, frames, 1)
+    return torch.cat([points.flatten(2) * given, given], -1)
+
+
+def _swap_sides(draw: _Draw, found: Tensor, confidence: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Left and right exchanged for a stretch of frames: all of the body, or the legs only."""
+    frames = found.shape[1]
+    for which, chance in ((torch.arange(KEYPOINTS), 0.08), (_LEGS, 0.08)):
+        swapped = (draw.chance(chance)[:, None] & draw.span(frames, 3, 40))[..., None]
+        order = torch.arange(KEYPOINTS)
+        order[which] = _SIDES[which]
+        found = torch.where(swapped[..., None], found[:, :, order], found)
+        confidence = torch.where(swapped, confidence[:, :, order], confidence)
+        points = hints[..., :-1].unflatten(-1, (len(HINTS), 3))
+        other = [HINTS.index(n) for n in HINTS]
+        affected = set(which.tolist())
+        for k, name in enumerate(HINTS):
+            if int(_HINT_POINTS[k]) in affected:
+                other[k] = HINTS.index(name.replace("left", "~").replace("right", "left").replace("~", "right"))
+        points = torch.where(swapped[..., None], points[:, :, other], points)
+        hints = torch.cat([points.flatten(2), hints[..., -1:]], -1)
+    return found, confidence, hints
