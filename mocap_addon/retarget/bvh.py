@@ -14,8 +14,9 @@ from ...backend.core.rotations import Array
 from .model import Rig
 
 # A BVH file has no unit: of those in use, the one that gives a person's height is meant. Metres a unit.
-UNITS = {"m": 1.0, "dm": 0.1, "inch": 0.0254, "cm": 0.01, "mm": 0.001}
-USUAL_HEIGHT = 1.7  # metres
+# "CMU" is what the conversions of that database count in, 1 / 0.45 inches.
+UNITS = {"m": 1.0, "dm": 0.1, "CMU": 0.0254 / 0.45, "inch": 0.0254, "cm": 0.01, "mm": 0.001}
+USUAL_HEIGHT = 1.55  # metres from the lowest to the highest joint; the top of the head is none
 END = 0.05  # length of a bone that leads nowhere, as a share of the body's height
 AXES = {"X": (1.0, 0.0, 0.0), "Y": (0.0, 1.0, 0.0), "Z": (0.0, 0.0, 1.0)}
 _Y_UP = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])

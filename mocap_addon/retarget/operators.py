@@ -233,7 +233,7 @@ class _OnGhost(_Guarded):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         settings = settings_of(context)
-        return settings.target is not None and settings.ghost is not None
+        return settings.target is not None and ghost_of(settings) is not None
 
 
 class VIDEO_MOCAP_OT_calibration_store(_OnGhost, bpy.types.Operator):
@@ -246,7 +246,7 @@ class VIDEO_MOCAP_OT_calibration_store(_OnGhost, bpy.types.Operator):
     def work(self, context: bpy.types.Context) -> None:
         settings = settings_of(context)
         measured, mapping, _ = character.prepare(settings.target, settings.mapping(), settings.options())
-        turned = ghost.corrections(settings.ghost, measured.rig, mapping)
+        turned = ghost.corrections(ghost_of(settings), measured.rig, mapping)
         for row in settings.rows:
             row.correction = turned.get(row.bone, (1.0, 0.0, 0.0, 0.0))
         close_ghost(settings)
@@ -263,6 +263,11 @@ class VIDEO_MOCAP_OT_calibration_close(_OnGhost, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         close_ghost(settings_of(context))
+
+
+def ghost_of(settings) -> bpy.types.Object | None:
+    """The calibration view; one that the user deleted is only kept by our pointer."""
+    return settings.ghost if settings.ghost and settings.ghost.users_scene else None
 
 
 def close_ghost(settings) -> None:

@@ -17,8 +17,9 @@ class VIDEO_MOCAP_UL_bones(bpy.types.UIList):
     """Which bone plays which role."""
 
     def draw_item(self, context, layout, data, entry, icon, active_data, active_property, index) -> None:
-        split = layout.split(factor=0.4)
-        split.label(text=entry.name, icon=confidence_icon(entry))
+        split = layout.split(factor=0.48)
+        short = entry.name.replace("Left ", "L ").replace("Right ", "R ")  # sidebars are narrow
+        split.label(text=short, icon=confidence_icon(entry))
         row = split.row(align=True)
         target = data.target
         if target:
@@ -98,14 +99,18 @@ class VIDEO_MOCAP_PT_mapping(_Panel, bpy.types.Panel):
         column.operator("video_mocap.bone_add", text="", icon="ADD")
         column.operator("video_mocap.bone_remove", text="", icon="REMOVE")
         self._draw_unmapped(settings)
-        row = layout.row(align=True)
-        if settings.ghost:
-            ui.wrapped(layout.column(align=True), "Turn the bones of the temporary armature in pose mode until it "
-                       "stands in a T-pose: arms level, palms down, legs straight.", "INFO")  # fmt: skip
+        if operators.ghost_of(settings):
+            ui.wrapped(
+                layout.column(align=True),
+                "Turn the bones of the temporary armature in pose mode until it stands in a T-pose: arms level, palms "
+                "down, legs straight.",
+                "INFO",
+            )
+            row = layout.row(align=True)
             row.operator("video_mocap.calibration_store", icon="CHECKMARK")
             row.operator("video_mocap.calibration_close", icon="X")
         else:
-            row.operator("video_mocap.calibration_show", icon="ORIENTATION_GIMBAL")
+            layout.operator("video_mocap.calibration_show", icon="ORIENTATION_GIMBAL")
         layout.operator("video_mocap.rig_check", icon="VIEWZOOM")
         if operators.reported == settings.target.name:
             box = layout.box().column(align=True)

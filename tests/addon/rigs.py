@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -61,6 +63,28 @@ def build(
                 bone.parent = bones[names(skeleton.JOINTS[skeleton.PARENTS[i]])]
     for bone in rig.pose.bones:
         bone.rotation_mode = mode
+    bpy.context.view_layer.update()
+    return rig
+
+
+def from_mpfb(addon: ModuleType, bpy: ModuleType, path: Path):
+    """An armature out of a rig file of MPFB, with its own tails and rolls."""
+    data = json.loads(path.read_text("utf-8"))
+    given = data.get("bones", data)
+    rig = bpy.data.objects.new("Hero", bpy.data.armatures.new("Hero"))
+    bpy.context.scene.collection.objects.link(rig)
+    with addon.armature.edit_mode(rig):
+        bones = rig.data.edit_bones
+        for name, about in given.items():
+            bone = bones.new(name)
+            bone.head, bone.tail = (about[end]["default_position"] for end in ("head", "tail"))
+            bone.roll = about["roll"]
+        for name, about in given.items():
+            if about["parent"]:
+                bones[name].parent = bones[about["parent"]]
+                bones[name].use_connect = about["use_connect"]
+            bones[name].use_inherit_rotation = about["use_inherit_rotation"]
+            bones[name].use_local_location = about["use_local_location"]
     bpy.context.view_layer.update()
     return rig
 

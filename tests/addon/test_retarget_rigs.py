@@ -102,6 +102,16 @@ def test_limbs_point_as_in_the_source_whatever_scale_and_turn_the_object_has(bpy
     assert state(rig) == before
 
 
+@pytest.mark.parametrize("name", ["cmu_mb", "default", "game_engine", "mixamo"])
+def test_rigs_of_mpfb(bpy, addon, retarget, motion, root, name):
+    """Real rigs (CC0), which `dev.py test` fetches: in decimetres with the origin in the hips, twist bones in line."""
+    rig = rigs.from_mpfb(addon, bpy, root / ".cache" / "rigs" / f"rig.{name}.json")
+    outcome = put(bpy, retarget, rig, motion, feet=False)
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(rig))
+    assert mapping.family != "unknown" and outcome.notes == []
+    assert worst_limb(bpy, retarget, rig, motion, mapping) < 1.0
+
+
 @pytest.mark.parametrize("mode", ["XYZ", "ZXY", "AXIS_ANGLE"])
 def test_any_rotation_mode_gives_the_same_pose(bpy, addon, retarget, motion, mode):
     plain = rigs.build(addon, bpy)
