@@ -245,13 +245,12 @@ def _hand(
         return None
     head = rig.rest[rows[wrist][0], :3, 3]
     found = [f"{side}_{finger}1" for finger in KNUCKLES if f"{side}_{finger}1" in rows]
-    if len(found) < 2:
-        along = rig.rest[rows[wrist][0], :3, 1]
-        want = rotate(stage.body, body.offsets[INDEX[f"{side}_middle1"]])
-        straight = np.dot(rotate(forearm, along), normalize(want)) > 0.7
-        return multiply(between(rotate(forearm, along), want), forearm) if straight else forearm
+    if not found:
+        return forearm  # the bone's end says little: imported bones often end anywhere
     own = np.array([rig.rest[rows[role][0], :3, 3] - head for role in found])
     theirs = rotate(stage.body, body.offsets[[INDEX[role] for role in found]])
+    if len(found) == 1:
+        return multiply(between(rotate(forearm, own[0]), theirs[0]), forearm)
     frames = [rotations.frame_from(k.mean(axis=0), k[0] - k[-1]) for k in (own, theirs)]
     return multiply(rotations.from_matrix(frames[1]), inverse(rotations.from_matrix(frames[0])))
 

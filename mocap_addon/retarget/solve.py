@@ -6,6 +6,7 @@ is turned by D(t) from its place in the rig's own virtual T-pose (`calibration`)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array, inverse, multiply, normalize, rotate
 from ...backend.core.skeleton import INDEX, JOINTS, PARENTS, Y_UP_TO_Z_UP, Skeleton
-from . import calibration, feet, roles, root
+from . import calibration, feet, roles, root, twists
 from .calibration import SIDES, Stage
 from .model import Channels, Mapping, Options, Retargeted, Rig, SourceMotion
 from .pose import ByRow, Chain
@@ -30,9 +31,9 @@ class _Target:
         self.pose = calibration.calibrate_on(self.stage, rig, mapping, body)
         self.follows = roles.follows(self.rows, options.fingers)
         index = rig.index
-        self.twists = {
-            role: [index[bone] for bone in bones if bone in index] for role, bones in mapping.twists.items()
-        }
+        own = set(sum(self.rows.values(), []))
+        named = {role: [index[bone] for bone in bones if bone in index] for role, bones in mapping.twists.items()}
+        self.twists = {role: [row for row in bones if row not in own] for role, bones in named.items() if bones}
         controls = [rows[0] for role, rows in self.rows.items() if role.endswith(roles.CONTROLS)]
         self.chain = Chain(rig, [*self.follows, *sum(self.twists.values(), []), *controls])
 
@@ -52,9 +53,10 @@ class _Target:
         hips = [positions[self.rows[role][0]] for role in root.HIPS if role in self.rows]
         return np.mean(np.broadcast_arrays(*hips), axis=0) if hips else positions[self.rows["pelvis"][0]]
 
-    def posed(self, row: int) -> ByRow:
-        """Rotations of the virtual T-pose, for `Chain.positions`."""
-        return {r: self.pose[r][None] for r in self.chain.rows}
+    def below(self, limbs: Iterable[str]) -> list[int]:
+        """Rows of these roles' bones and of all below them."""
+        tops = {row for role in limbs for row in self.rows.get(role, ())}
+        return [row for row in self.chain.rows if tops & set(self.chain.above(row))]
 
     def sole(self, side: str, body: Skeleton, ratio: float) -> dict[str, tuple[str, Array]]:
         """See `feet.sole_points`."""
@@ -112,8 +114,7 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
         displacement = displacement + rotate(stage.turn, raised) / stage.unit
         if legs:
             wanted |= legs
-            again = [row for row in chain.rows if set(chain.above(row)) & legs.keys()]
-            turned, more = chain.resolve(wanted, again, turned)
+            turned, more = chain.resolve(wanted, target.below(root.HIPS), turned)
             bases |= more
     if body_row is not None:
         _move(chain, body_row, turned, displacement, moved, locations)
@@ -124,10 +125,9 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
         del locations[bearer]
         _move(chain, bearer, turned, moved.pop(bearer) - lost, moved, locations)
 
-    if twists := _twists(target, turned):  # a hand may hang from the twist bone of its forearm: it is turned anew
-        wanted |= twists
-        again = [row for row in chain.rows if set(chain.above(row)) & twists.keys()]
-        turned, more = chain.resolve(wanted, again, turned)
+    if target.twists:
+        wanted |= twists.rolled(chain, rows, target.twists, turned)
+        turned, more = chain.resolve(wanted, target.below(target.twists), turned)
         bases |= more
     if options.ik_controls:
         bases |= _controls(target, turned, chain.positions(turned, moved), moved, locations)
@@ -216,39 +216,6 @@ def _plant(
 def _conjugated(turn: Array, stage: Stage) -> Array:
     """Rotations (T, 4) in the motion's axes -> the same in armature space."""
     return multiply(multiply(stage.turn, turn), inverse(stage.turn))
-
-
-def _twists(target: _Target, turned: ByRow) -> ByRow:
-    """Rotations (T, 4) of twist bones: along a forearm or a shin they take a growing share of the roll of what follows,
-    along an upper arm or a thigh they give back a shrinking share of its own."""
-    chain, out = target.chain, {}
-    next_of = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle"}
-    for role, twists in target.twists.items():
-        side, _, joint = role.partition("_")
-        if role not in target.rows or f"{side}_{next_of.get(joint)}" not in target.rows:
-            continue
-        limb, end = target.rows[role][0], target.rows[f"{side}_{next_of[joint]}"][0]
-        along = chain.heads[end] - chain.heads[limb]
-        axis = normalize(rotate(inverse(chain.rest[limb]), along))
-        if joint in ("elbow", "knee"):
-            relative = multiply(inverse(turned[limb]), turned[end])
-            rest = multiply(inverse(chain.rest[limb]), chain.rest[end])
-            roll = _angle(multiply(relative, inverse(rest)), axis)
-        else:
-            roll = _angle(multiply(inverse(chain.frame(limb, turned)), turned[limb]), axis)
-        for row in twists:
-            place = float(np.dot(chain.heads[row] - chain.heads[limb], along) / max(np.dot(along, along), 1e-12))
-            share = np.clip(place, 0.0, 1.0) if joint in ("elbow", "knee") else np.clip(place, 0.0, 1.0) - 1.0
-            own = rotate(multiply(inverse(chain.rest[row]), chain.rest[limb]), axis)
-            carried = multiply(turned[limb], multiply(inverse(chain.rest[limb]), chain.rest[row]))
-            out[row] = multiply(carried, rotations.from_axis_angle(roll[:, None] * share * own))
-    return out
-
-
-def _angle(turn: Array, axis: Array) -> Array:
-    """(T,) radians by which rotations (T, 4) roll about an axis, without jumps."""
-    along = np.sum(turn[:, 1:] * axis, axis=-1)
-    return np.unwrap(2.0 * np.arctan2(along, turn[:, 0]))
 
 
 def _controls(target: _Target, turned: ByRow, positions: ByRow, moved: ByRow, locations: ByRow) -> ByRow:
@@ -341,7 +308,13 @@ def source_from_rig(
         turned[row] = frame if channel.rotation is None else multiply(frame, channel.rotation)
         if channel.location is not None and not rig.connected[row]:
             moved[row] = rotate(chain.location_frame(row, turned), channel.location)
-    delta = {row: target.turn_from_t_pose(row, turned) for row in target.follows}
+    # Where a limb hands its roll on to twist bones, the last of them has all of it.
+    whole = {
+        limb: twists.links(chain, limb, end, bones)[-1]
+        for role, (limb, end, bones) in twists.limbs(target.rows, target.twists).items()
+        if role.endswith(twists.UPPER)
+    }
+    delta = {row: target.turn_from_t_pose(whole.get(row, row), turned) for row in target.follows}
     joints = roles.joints_from(delta, target.follows)
     spins = [np.broadcast_to(multiply(joints[joint], Y_UP_TO_Z_UP), (len(times), 4)) for joint in JOINTS]
     spun = np.stack(spins, axis=1)

@@ -29,7 +29,7 @@ class Build:
     collars: bool = True
     toes: bool = True
     between: bool = False  # bones without a role, above every mapped one
-    twists: bool = False
+    twists: str = ""  # "beside" the limbs, or as "links" of them
     wild: bool = False  # bone axes as importers make them: anywhere
     flags: bool = False  # random use_inherit_rotation, use_local_location and rotation modes
     proportions: dict[str, float] = field(default_factory=dict)
@@ -86,6 +86,15 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
         mapping.bones.setdefault(role, []).append(name)
         return name
 
+    def twist(role: str, parent: str, end: Array) -> str:
+        """-> the bone that carries what follows."""
+        if not build.twists:
+            return parent
+        middle = points[role] * 0.5 + end * 0.5 + (rng.normal(0, 0.01, 3) if build.twists == "links" else 0.0)
+        bones.append((f"{role} twist", parent, middle, end))
+        mapping.twists[role] = [f"{role} twist"]
+        return f"{role} twist" if build.twists == "links" else parent
+
     bones.append(("root", "", np.zeros(3), np.array([0.0, 0.2, 0.0])))
     mapping.bones["root"] = ["root"]
     add("pelvis", "pelvis", "root", points["pelvis"], points["spine1"])
@@ -113,10 +122,8 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
         ends = [points[j] for j in add_limb[1:]] + [points[f"{side}_middle1"]]
         for role, end in list(zip(add_limb, ends, strict=True))[0 if build.collars else 1 :]:
             parent = add(role, role, parent, points[role], end)
-            if build.twists and "collar" not in role and "wrist" not in role:
-                middle = points[role] * 0.5 + end * 0.5
-                bones.append((f"{role} twist", parent, middle, end))
-                mapping.twists[role] = [f"{role} twist"]
+            if "collar" not in role and "wrist" not in role:
+                parent = twist(role, parent, end)
         for finger in skeleton.FINGERS if build.fingers else ():
             knots = np.array([*(points[f"{side}_{finger}{k}"] for k in (1, 2, 3)), tips[f"{side}_{finger}_tip"]])
             at = np.linspace(0.0, 3.0, build.fingers + 1)
@@ -129,6 +136,8 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
         limb = [f"{side}_{j}" for j in ("hip", "knee", "ankle")]
         for role, end in zip(limb, [*(points[j] for j in limb[1:]), points[f"{side}_foot"]], strict=True):
             parent = add(role, role, parent, points[role], end)
+            if "ankle" not in role:
+                parent = twist(role, parent, end)
         if build.toes:
             add(f"{side}_foot", f"{side}_foot", parent, points[f"{side}_foot"], tips[f"{side}_big_toe"])
 
@@ -145,7 +154,7 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
         rest[i, :3, 3] = rotations.rotate(build.turn, head) * build.size
     flags = rng.random((2, count)) < 0.3 if build.flags else np.zeros((2, count), bool)
     # A bone without a task that keeps its orientation moves what hangs on it: no rotation below can make up for that.
-    flags[0] &= [not name.endswith("holder") for name in names]
+    flags[0] &= [not name.endswith(("holder", "twist")) for name in names]
     modes = ("QUATERNION", "AXIS_ANGLE", *euler.ORDERS)
     rig = Rig(
         names=names,

@@ -56,7 +56,7 @@ def builds(draw: st.DrawFn, **fixed: object) -> Build:
         "collars": draw(st.booleans()),
         "toes": draw(st.booleans()),
         "between": draw(st.booleans()),
-        "twists": draw(st.booleans()),
+        "twists": draw(st.sampled_from(["", "beside", "links"])),
         "wild": draw(st.booleans()),
         "flags": draw(st.booleans()),
         "turn": turn,
@@ -207,7 +207,7 @@ def test_locked_channels_stay_at_rest_and_the_bones_below_make_up(seed: int) -> 
 
 
 def test_only_what_is_mapped_is_written() -> None:
-    rig, mapping = build_rig(Build(between=True, twists=True))
+    rig, mapping = build_rig(Build(between=True, twists="beside"))
     written = solve.retarget(random_motion(1), rig, mapping, Options())
     assert not [bone for bone in written if "holder" in bone]
     assert solve.retarget(random_motion(1), rig, Mapping(), Options()) == {}
@@ -227,16 +227,27 @@ def test_a_pelvis_that_cannot_be_moved_leaves_it_to_the_bone_above() -> None:
     np.testing.assert_allclose(found["left_hip"], joints[:, INDEX["left_hip"]], atol=1e-6)
 
 
-def test_twist_bones_share_the_roll() -> None:
-    """A hand that rolls by 60 degrees turns the twist bone in the middle of the forearm by 30."""
-    rig, mapping = build_rig(Build(twists=True))
+@pytest.mark.parametrize("kind, hand, forearm", [("beside", 30.0, 60.0), ("links", 60.0, 0.0)])
+def test_twist_bones_share_the_roll(kind: str, hand: float, forearm: float) -> None:
+    """A hand that rolls by 60 degrees turns a twist bone beside the middle of the forearm by 30. As a link of the
+    forearm it takes all, and the hand does not turn on it."""
+    rig, mapping = build_rig(Build(twists=kind))
     source = random_motion(1, 1)
     local = np.tile(rotations.IDENTITY, (1, 55, 1))
     local[:, 0] = skeleton.Y_UP_TO_Z_UP
     local[:, INDEX["left_wrist"]] = rotations.from_axis_angle([np.radians(60.0), 0.0, 0.0])
+    local[:, INDEX["right_shoulder"]] = rotations.from_axis_angle([np.radians(-40.0), 0.0, 0.0])
     channels = solve.retarget(replace(source, local=local), rig, mapping, FREE)
-    angle = np.degrees(np.linalg.norm(rotations.to_axis_angle(channels["left_elbow twist"].rotation), axis=-1))
-    np.testing.assert_allclose(angle, 30.0, atol=0.01)
+
+    def angle(bone: str) -> float:
+        turn = rotations.angle_between(channels[bone].rotation, rotations.IDENTITY)
+        return float(np.degrees(turn[0]))
+
+    assert angle("left_elbow twist") == pytest.approx(hand, abs=0.1)
+    assert angle("left_wrist") == pytest.approx(forearm, abs=4.0)
+    # The upper arm rolls by 40: a twist bone beside it gives back half of that; as its link it takes all of it.
+    assert angle("right_shoulder twist") == pytest.approx(20.0 if kind == "beside" else 40.0, abs=0.5)
+    assert angle("right_shoulder") == pytest.approx(40.0 if kind == "beside" else 0.0, abs=4.0)
 
 
 def test_a_correction_of_the_virtual_pose_turns_that_bone_alone() -> None:
