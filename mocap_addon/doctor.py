@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,15 +23,17 @@ from .setup import plan
 
 INTERVAL = 0.2  # seconds between two looks at the check-up
 LITTLE = 1_000_000_000  # bytes; less than that on a drive is worth a warning
+FRESH = 3.0  # seconds that what was seen is taken to hold
 LOG_LINES = 25  # of the newest log, in the report
 
 
 class Finding(NamedTuple):
-    """One line. fix: the operator that puts it right, "" when the text says what to do."""
+    """One line. fix: the operator that puts it right, "" when the text says what to do; button: what it says there."""
 
     fine: bool
     text: str
     fix: str = ""
+    button: str = ""
 
 
 class Checkup:
@@ -54,6 +57,7 @@ class Checkup:
 
     def _run(self, preference: str, folder: Path) -> None:
         out = err = b""
+        repair = ("video_mocap.set_up", "Repair") if environment.is_managed(preference, folder) else ("", "")
         try:
             python = environment.find(preference, folder)
             self._process = subprocess.Popen(
@@ -68,15 +72,17 @@ class Checkup:
             out, err = self._process.communicate(timeout=120)
             report = json.loads(out)
         except MocapError as error:
-            self.findings = [Finding(False, f"{error.what} {error.fix}")]
+            self.findings = [Finding(False, f"{error.what} {error.fix}", *repair)]
         except subprocess.TimeoutExpired:
             self.stop()
             self.findings = [Finding(False, "The backend's check did not end within two minutes.")]
         except (OSError, ValueError):
             words = err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
-            self.findings = [Finding(False, f"{python}: {words[0]}")]
+            self.findings = [Finding(False, f"{python}: {words[0]}", *repair)]
         else:
-            self.findings = findings_of(report)
+            self.findings = [
+                finding if finding.fine else Finding(False, finding.text, *repair) for finding in findings_of(report)
+            ]
             for stage, named in report["engines"].items():
                 environment.engines[stage] = [name for name, engine in named.items() if engine["can_run"]]
 
@@ -102,11 +108,15 @@ def findings_of(report: dict[str, Any]) -> list[Finding]:
 
 
 latest: Checkup | None = None
+_seen: tuple[float, list[Finding]] = (0.0, [])  # what was seen here last, and when
 
 
 def findings() -> list[Finding]:
     """Everything that is known now; starts nothing."""
-    return [*_here(), *(latest.findings if latest and not latest.running else ())]
+    global _seen
+    if time.monotonic() - _seen[0] > FRESH:  # panels ask at every redraw, and a drive may be slow
+        _seen = time.monotonic(), _here()
+    return [*_seen[1], *(latest.findings if latest and not latest.running else ())]
 
 
 def _here() -> list[Finding]:
@@ -117,13 +127,14 @@ def _here() -> list[Finding]:
         python = environment.locate(prefs.python, folder)[0]
     except MocapError as error:
         mine = environment.is_managed(prefs.python, folder)
-        found.append(Finding(False, error.what, "video_mocap.set_up" if mine else ""))
+        found.append(Finding(False, error.what, *(("video_mocap.set_up", "Set up capture") if mine else ())))
         if mine and not bpy.app.online_access:
-            found.append(Finding(False, "Blender is not allowed to use the network", "extensions.userpref_show_online"))
+            said = "Blender is not allowed to use the network"
+            found.append(Finding(False, said, "extensions.userpref_show_online", "Allow ..."))
     else:
         outdated = environment.is_managed(prefs.python, folder) and plan.state(folder) == "OUTDATED"
         text = f"Python of the backend: {python}" + (", of an older version of the extension" if outdated else "")
-        found.append(Finding(not outdated, text, "video_mocap.set_up" if outdated else ""))
+        found.append(Finding(not outdated, text, *(("video_mocap.set_up", "Update") if outdated else ())))
     for what, place in (("extension", folder), ("takes", files.takes_folder(prefs.folder))):
         there = next(path for path in (place, *place.parents) if path.exists())  # takes: made with the first capture
         free = shutil.disk_usage(there).free
@@ -147,8 +158,8 @@ def start(preference: str, folder: Path) -> None:
 
 def forget() -> None:
     """What the last check-up found is no longer true."""
-    global latest
-    latest = None
+    global latest, _seen
+    latest, _seen = None, (0.0, [])
 
 
 def redraw() -> None:

@@ -98,6 +98,8 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
                 wrapped(box, text, icon)
         if capture.error and capture.log and capture.error.exit_status in (1, 5):
             box.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(capture.log)
+        if capture.error and capture.error.exit_status == 5:  # the set-up: the doctor knows more
+            box.operator("video_mocap.preferences", text="Doctor", icon="PREFERENCES")
 
 
 class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):

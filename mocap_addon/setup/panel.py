@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import bpy
@@ -24,14 +25,17 @@ def draw(layout: bpy.types.UILayout) -> bool:
         return False
     folder = files.user_folder()
     if environment.is_managed(preferences.get().python, folder) and plan.state(folder) == "OUTDATED":
-        box = layout.box().column()
-        wrapped(box, "This version of the extension has newer packages for the capture.", "INFO")
+        box = layout.box()
+        wrapped(box.column(align=True), "This version of the extension wants newer packages for the capture.", "INFO")
         _draw_consent(box, "Update")
         _draw_error(box)
     if wrong := [finding for finding in doctor.findings() if not finding.fine]:
-        box = layout.box().column()
-        wrapped(box, wrong[0].text, "ERROR")
-        box.operator("video_mocap.preferences", text=f"All findings ({len(wrong)})" if len(wrong) > 1 else "Doctor")
+        box = layout.box()
+        wrapped(box.column(align=True), wrong[0].text, "ERROR")
+        row = box.row(align=True)
+        if wrong[0].fix:
+            row.operator(wrong[0].fix, text=wrong[0].button)
+        row.operator("video_mocap.preferences", text=f"Doctor ({len(wrong)})" if len(wrong) > 1 else "Doctor")
     return True
 
 
@@ -39,15 +43,16 @@ def _draw_first_run(layout: bpy.types.UILayout, obstacle: MocapError) -> None:
     """The one step that is left to do."""
     prefs, folder = preferences.get(), files.user_folder()
     if not environment.is_managed(prefs.python, folder):  # the user has named a Python: theirs is to be put right
-        box = layout.box().column()
-        wrapped(box, obstacle.what, "ERROR")
+        box = layout.box()
+        wrapped(box.column(align=True), obstacle.what, "ERROR")
         box.operator("video_mocap.preferences", icon="PREFERENCES")
         return
-    box = layout.box().column()
+    box = layout.box()
+    about = box.column(align=True)
     if plan.state(folder) == "BROKEN":
-        wrapped(box, "The Python that the capture was set up with has gone. Set it up again.", "ERROR")
-    wrapped(box, "The capture runs in a Python of its own, once set up without the network. Nothing is installed into "
-            "Blender's.", "INFO")  # fmt: skip
+        wrapped(about, "The Python that the capture was set up with has gone. Set it up again.", "ERROR")
+    why = "The capture needs packages of its own. They stay apart from Blender's Python."
+    wrapped(about, f"{why} Once set up, no network is needed.", "INFO")
     draw_facts(box, folder)
     _draw_consent(box, "Continue set-up" if plan.fetched(folder) else "Set up capture")
     row = box.row(align=True)
@@ -58,7 +63,7 @@ def _draw_first_run(layout: bpy.types.UILayout, obstacle: MocapError) -> None:
 
 def draw_facts(layout: bpy.types.UILayout, folder: Path) -> None:
     """What is fetched, how large it is, where from and where to, and under which licences."""
-    packages = plan.read(plan.LOCK)
+    packages = _packages()
     size, here = sum(package.download for package in packages), plan.fetched(folder)
     kept = f", {here / 1e6:.0f} MB of it are here" if here else ""
     facts = layout.column(align=True)
@@ -74,13 +79,19 @@ def draw_facts(layout: bpy.types.UILayout, folder: Path) -> None:
             row.label(text=package.licence)
 
 
+@cache
+def _packages() -> list[plan.Requirement]:
+    return plan.read(plan.LOCK)
+
+
 def _draw_consent(layout: bpy.types.UILayout, text: str) -> None:
     """The button, and what stands in its way."""
     if not bpy.app.online_access:
         if getattr(bpy.app, "online_access_override", False):
-            wrapped(layout, "Blender was started in offline mode.", "INTERNET_OFFLINE")
+            wrapped(layout.column(align=True), "Blender was started in offline mode.", "INTERNET_OFFLINE")
         else:
-            wrapped(layout, "Blender is not allowed to use the network. Allow it for the set-up:", "INTERNET_OFFLINE")
+            said = "Blender is not allowed to use the network. Allow it for the set-up:"
+            wrapped(layout.column(align=True), said, "INTERNET_OFFLINE")
             layout.operator("extensions.userpref_show_online", text="Network preferences ...", icon="PREFERENCES")
     button = layout.column()
     button.scale_y = 1.6
@@ -125,7 +136,8 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
             draw_facts(body, folder)
         else:
             told = plan.stamp(folder)
-            body.label(text=f"{plan.environment(folder)}: Python {told['python']}, {told['bytes'] / 1e6:.0f} MB")
+            body.label(text=f"Python {told['python']}, {told['bytes'] / 1e6:.0f} MB, in")
+            wrapped(body.column(align=True), str(plan.environment(folder)), "BLANK1")
         _draw_consent(body, {"MISSING": "Set up capture", "OUTDATED": "Update"}.get(state, "Repair"))
         row = body.row(align=True)
         row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
@@ -151,4 +163,4 @@ def _draw_doctor(layout: bpy.types.UILayout) -> None:
         row.label(text=finding.text, icon="CHECKMARK" if finding.fine else "ERROR")
         if finding.fix:
             row.alert = False
-            row.operator(finding.fix)
+            row.operator(finding.fix, text=finding.button)

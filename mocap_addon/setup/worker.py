@@ -153,8 +153,8 @@ class Installation:
         total = sum(requirement.download for requirement in requirements)
         for batch in _batches(missing):
             count = len(requirements) - len(missing)
-            names = batch[0].name + (f" and {len(batch) - 1} more" if len(batch) > 1 else "")
-            detail = f"{names}, {count} of {len(requirements)} done"
+            last = f" to {count + len(batch)}" if len(batch) > 1 else ""
+            detail = f"Package {count + 1}{last} of {len(requirements)}: {batch[0].name}"
             wanted = self.workshop / "wanted.txt"
             wanted.write_text("\n".join(requirement.text for requirement in batch) + "\n", "utf-8")
             size = sum(requirement.download for requirement in batch)

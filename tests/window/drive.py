@@ -10,59 +10,33 @@ check (two minutes), not part of the default tests.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import addon_utils
 import bpy
 
-MODULE = "bl_ext.user_default.video_mocap"
-ZIP, VIDEO, OUT = (Path(argument).absolute() for argument in sys.argv[sys.argv.index("--") + 1 :][:3])
+sys.path.insert(0, str(Path(__file__).parent))
+from driving import (
+    VIDEO,
+    addon,
+    call,
+    click,
+    drive,
+    install,
+    log,
+    open_tab,
+    settings,
+    shot,
+    time_ticks,
+    until,
+    view,
+)
+
 BUTTON_Y = 150  # pixels from the top of the sidebar to the middle of the big button
-STARTED = time.monotonic()
-
-
-def log(*words: object) -> None:
-    print(f"[{time.monotonic() - STARTED:6.2f}]", *words, flush=True)
-
-
-def shot(name: str) -> None:
-    """A picture of the whole screen; Blender's own screenshot is black under a software renderer."""
-    subprocess.run(["import", "-window", "root", str(OUT / f"{name}.png")], check=True)
-
-
-def view() -> tuple[bpy.types.Window, bpy.types.Area, bpy.types.Region, bpy.types.Region]:
-    window = bpy.context.window_manager.windows[0]
-    area = max((a for a in window.screen.areas if a.type == "VIEW_3D"), key=lambda a: a.width * a.height)
-    regions = {region.type: region for region in area.regions}
-    return window, area, regions["WINDOW"], regions["UI"]
-
-
-def call(operator: Callable[..., set[str]], *arguments: object, **options: object) -> set[str]:
-    """Call an operator as if from the 3D view."""
-    window, area, region, _ = view()
-    with bpy.context.temp_override(window=window, area=area, region=region):
-        return operator(*arguments, **options)
-
-
-def addon(name: str):
-    return sys.modules[f"{MODULE}.mocap_addon.{name}"]
-
-
-def settings():
-    return bpy.context.scene.video_mocap
-
-
-def until(reached: Callable[[], bool], seconds: float = 120.0) -> Iterator[float]:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < deadline, "it takes too long"
-        yield 0.05
 
 
 def alive(pid: int) -> bool:
@@ -88,46 +62,8 @@ def contents() -> dict[str, int]:
     } | {"takes": len(settings().takes)}
 
 
-def time_ticks(runner) -> list[float]:
-    """Seconds that each of the runner's steps takes from now on."""
-    seconds: list[float] = []
-    plain = runner.tick
-
-    def timed() -> float | None:
-        began = time.perf_counter()
-        again = plain()
-        seconds.append(time.perf_counter() - began)
-        return again
-
-    runner.tick = timed
-    return seconds
-
-
-def click_button() -> Iterator[float]:
-    """Find the big button below the settings and click it with the real mouse."""
-    window, _, _, ui = view()
-    x = ui.x + ui.width // 2 - 10
-    y = window.height - (ui.y + ui.height) + BUTTON_Y
-    log("click at", x, y)
-    subprocess.run(["xdotool", "mousemove", str(x), str(y)], check=True)
-    yield 0.6
-    subprocess.run(["xdotool", "click", "1"], check=True)
-    yield 0.6
-
-
-def open_tab() -> Iterator[float]:
-    _, area, _, ui = view()
-    area.spaces[0].show_region_ui = True
-    yield 1.0  # the sidebar knows its tabs once it was drawn
-    ui.active_panel_category = "Mocap"
-    area.tag_redraw()
-    yield 1.0
-
-
 def set_up() -> Iterator[float]:
-    call(bpy.ops.extensions.package_install_files, filepath=str(ZIP), repo="user_default", enable_on_install=True)
-    for cube in list(bpy.data.objects):
-        bpy.data.objects.remove(cube)
+    install()
     yield from open_tab()
     shot("1-start")
     settings().video, settings().start, settings().end = str(VIDEO), 0.5, 4.0
@@ -252,7 +188,7 @@ def undo_while_running() -> Iterator[float]:
 def cancel() -> Iterator[float]:
     runner = addon("runner")
     count = len(settings().takes)
-    yield from click_button()
+    yield from click(BUTTON_Y)
     assert runner.queue, "the click did not meet the button"
     yield from until(lambda: len(settings().takes) > count)
     capture = runner.queue[0]
@@ -319,40 +255,15 @@ def leave_running() -> Iterator[float]:
     log("quitting with backend", addon("runner").queue[0].pid)
 
 
-def everything() -> Iterator[float]:
-    for part in (
-        set_up,
-        capture_and_undo,
-        background_in_step,
-        retarget,
-        undo_while_running,
-        cancel,
-        queue_of_two,
-        killed_backend,
-        other_file,
-        leave_running,
-    ):
-        log("==", part.__name__)
-        yield from part()
-
-
-STEPS = everything()
-
-
-def tick() -> float | None:
-    try:
-        return next(STEPS)
-    except StopIteration:
-        log("all held")
-        bpy.ops.wm.quit_blender()
-    except BaseException:  # an exception in a timer would leave Blender running
-        traceback.print_exc()
-        shot("failed")
-        sys.stdout.flush()
-        os._exit(1)
-    return None
-
-
-bpy.context.preferences.view.show_splash = False
-OUT.mkdir(parents=True, exist_ok=True)
-bpy.app.timers.register(tick, first_interval=0.5, persistent=True)
+drive(
+    set_up,
+    capture_and_undo,
+    background_in_step,
+    retarget,
+    undo_while_running,
+    cancel,
+    queue_of_two,
+    killed_backend,
+    other_file,
+    leave_running,
+)
