@@ -56,8 +56,6 @@ def _is_control_rig(armature: bpy.types.Object) -> bool:
 def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]:
     """A scene with nothing but the character: the exporters write all of it, and no selection is touched."""
     stage = bpy.data.scenes.new(scene.name)
-    window = bpy.context.window
-    shown = window.scene if window else None
     try:
         stage.render.fps, stage.render.fps_base = scene.render.fps, scene.render.fps_base
         stage.frame_start, stage.frame_end = _played(armature, scene)
@@ -65,13 +63,9 @@ def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]
             stage.collection.objects.link(part)
         layer = stage.view_layers[0]
         layer.objects.active = armature
-        if window:
-            window.scene = stage
         with bpy.context.temp_override(scene=stage, view_layer=layer, active_object=armature, object=armature):
             yield
     finally:
-        if window:
-            window.scene = shown
         bpy.data.scenes.remove(stage)
 
 
