@@ -103,6 +103,24 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _evaluate(options: argparse.Namespace) -> int:
+    from .evaluation import compare
+
+    pairs = compare.match(options.takes, options.against)
+    result = compare.evaluate(pairs)
+    print(compare.table(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    if options.detectors:
+        from .evaluation import detectors
+
+        measured = detectors.measure(pairs)
+        markdown = options.detectors.suffix == ".md"
+        text = detectors.render(measured) if markdown else json.dumps(measured, indent=1) + "\n"
+        options.detectors.write_text(text, "utf-8")
+    return 0
+
+
 class Report:
     """Tells a person at a terminal how a capture goes: a progress bar, or a line now and then where there is none."""
 
@@ -183,6 +201,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("video", type=Path)
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_info)
+
+    command = commands.add_parser("evaluate", help="measure takes against references (takes that hold the truth)")
+    command.add_argument("takes", type=Path, nargs="+", metavar="TAKE")
+    command.add_argument("--against", type=Path, nargs="+", required=True, metavar="TRUTH")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the table's numbers there too")
+    command.add_argument("--detectors", type=Path, metavar="FILE", help="write how the detectors err (.json or .md)")
+    command.set_defaults(run=_evaluate)
 
     command = commands.add_parser("train", help="train a motion network (for developers; needs torch)")
     command.add_argument("network", choices=("lifter", "footmr"))

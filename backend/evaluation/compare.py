@@ -1,0 +1,266 @@
+"""Takes against references: matched by clip, person and time, measured, put into a table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from ..body.landmarks import NAMES as LANDMARKS
+from ..core import keypoints, rotations, skeleton
+from ..core.rotations import Array
+from ..core.skeleton import INDEX as JOINT
+from ..core.take import Take, read_take
+from . import metrics
+
+BODY = np.arange(22)
+HIPS = (1, 2)
+ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
+CONTACT_POINTS = (2, 0, 5, 3)  # rows of `keypoints_foot` that stand for `skeleton.CONTACTS`: heel, big toe
+# What the landmark model gives too, so that both can be compared: the limbs' joints, heels and big toes.
+_SIDES = ("left", "right")
+COMMON = [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in _SIDES]
+COMMON_FEET = [f"{side}_{part}" for part in ("heel", "big_toe") for side in _SIDES]
+PAIRS = [(k, k + 1) for k in range(0, len(COMMON), 2)]  # of left and right in COMMON
+NEAR = 1.0  # a reference is a take's when they are less than this share of the person's box apart
+APART = 0.06  # metres between left and right, on average, from which a swap can be told
+
+# Name in the JSON -> heading of the table. The unit is the heading's.
+COLUMNS = {
+    "frames": "frames", "seen": "seen %", "mpjpe": "MPJPE mm", "pa_mpjpe": "PA-MPJPE mm",
+    "pa_mpjpe_common": "PA common mm", "pa_mpjpe_landmarks": "PA landm. mm", "foot_mpjpe": "N-MPJPE_F mm",
+    "ankle_angle": "AJAE °", "foot_pck": "PCK_F %", "foot_keypoints": "N-FKE %", "acceleration": "accel m/s²",
+    "jitter": "jitter 10m/s³", "skate": "skate cm/s", "gravity": "gravity °", "lean": "lean °",
+    "world_first": "W-MPJPE mm", "world_whole": "WA-MPJPE mm", "swaps": "swaps %", "swaps_detected": "2D swaps %",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One person as captured and as it was: the frames that both have, T of them.
+
+    clip, person: names; found: the take, None where nobody was captured there; rows, true_rows (T,): these frames'
+    rows in the take and in the reference.
+    """
+
+    clip: str
+    person: str
+    found: Take | None
+    true: Take
+    rows: NDArray[np.int64]
+    true_rows: NDArray[np.int64]
+
+    @property
+    def rate(self) -> float:
+        """Frames a second, from the timestamps."""
+        return float(1.0 / np.median(np.diff(self.true.times)))
+
+    @property
+    def times(self) -> Array:
+        """(T,) seconds."""
+        return self.true.times[self.true_rows]
+
+
+def match(takes: list[Path], references: list[Path]) -> list[Pair]:
+    """Every reference with the take that shows the same person.
+
+    Files belong together when their provenance names the same video (or none at all); persons are told by where they
+    are in the picture, frames by their timestamps (within half a frame). Raises MocapError take-unreadable.
+    """
+    clips: dict[str, tuple[list[Take], list[tuple[Path, Take]]]] = defaultdict(lambda: ([], []))
+    for path in takes:
+        take = read_take(path)
+        clips[_video(take)][0].append(take)
+    for path in references:
+        reference = read_take(path)
+        clips[_video(reference)][1].append((path, reference))
+    return [pair for clip, (found, true) in sorted(clips.items()) for pair in _match_clip(clip, found, true)]
+
+
+def _video(take: Take) -> str:
+    return Path(take.provenance.get("video", {}).get("name", "")).stem
+
+
+def _match_clip(clip: str, takes: list[Take], references: list[tuple[Path, Take]]) -> list[Pair]:
+    rows = [[_common_rows(take, true) for take in takes] for _, true in references]
+    cost = np.full((len(references), len(takes)), np.inf)
+    for i, (_, true) in enumerate(references):
+        for j, take in enumerate(takes):
+            cost[i, j] = _distance(take, true, *rows[i][j])
+    chosen = dict(zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True)) if takes else {}
+    none = np.zeros(0, int)
+    pairs = []
+    for i, (path, true) in enumerate(references):
+        person = path.stem.rpartition(".")[2] if len(references) > 1 else ""
+        mine = chosen.get(i)
+        if mine is None or cost[i, mine] > NEAR:
+            pairs.append(Pair(clip, person, None, true, none, none))
+        else:
+            pairs.append(Pair(clip, person, takes[mine], true, *rows[i][mine]))
+    return pairs
+
+
+def _common_rows(take: Take, true: Take) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    step = float(np.median(np.diff(true.times))) if len(true) > 1 else 1.0
+    nearest = np.abs(true.times[:, None] - take.times).argmin(1)
+    near = np.abs(take.times[nearest] - true.times) < 0.5 * step
+    return nearest[near], np.flatnonzero(near)
+
+
+def _distance(take: Take, true: Take, rows: NDArray[np.int64], true_rows: NDArray[np.int64]) -> float:
+    """Median distance of what both say is the middle of the body in the picture, as a share of the person's box."""
+    if not len(rows):
+        return np.inf
+    found, seen = (project(t, t["joints"][:, BODY])[r] for t, r in ((take, rows), (true, true_rows)))
+    return float(np.median(np.linalg.norm((found - seen).mean(1), axis=-1) / box_size(true)[true_rows]))
+
+
+def in_camera(take: Take, points: Array) -> Array:
+    """World points (T, N, 3) of a take -> its camera's space."""
+    return np.einsum("tab,tnb->tna", take["R"], points) + take["t"][:, None]
+
+
+def project(take: Take, points: Array) -> Array:
+    """World points (T, N, 3) of a take -> pixels (T, N, 2)."""
+    seen = in_camera(take, points)
+    return seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * take["focal"] + take["center"]
+
+
+def box_size(true: Take) -> Array:
+    """(T,) pixels: the longer side of the box around the person's joints and feet in the picture."""
+    pixels = project(true, np.concatenate([true["joints"][:, BODY], true["keypoints_foot"]], 1))
+    return (pixels.max(1) - pixels.min(1)).max(-1)
+
+
+def common_points(take: Take) -> Array:
+    """(T, 16, 3) metres, world: COMMON and COMMON_FEET of a take."""
+    feet = [skeleton.FOOT_POINTS.index(name) for name in COMMON_FEET]
+    return np.concatenate([take["joints"][:, [JOINT[name] for name in COMMON]], take["keypoints_foot"][:, feet]], 1)
+
+
+def landmark_points(take: Take) -> Array:
+    """(T, 16, 3) metres: the same points as the landmark model itself had them, camera axes."""
+    names = [name.replace("big_toe", "foot_index") for name in COMMON + COMMON_FEET]
+    return take["landmarks3d"][:, [LANDMARKS.index(name) for name in names], :3].astype(float)
+
+
+def global_rotations(take: Take) -> Array:
+    """(T, 22, 4) global rotations of the body's joints in the take's camera space."""
+    still = np.zeros((len(take), 3))
+    turned, _ = skeleton.forward_kinematics(skeleton.neutral(), take.rotations, still)
+    return rotations.multiply(rotations.from_matrix(take["R"])[:, None], turned[:, BODY])
+
+
+def measure(pair: Pair) -> dict[str, NDArray[Any]]:
+    """Every metric of COLUMNS that the files allow, per frame, in the units of the table."""
+    found, true = pair.found, pair.true
+    if found is None or len(pair.rows) < 3:
+        return {}
+    p, g = pair.rows, pair.true_rows
+    joints, truth = found["joints"][p][:, BODY].astype(float), true["joints"][g][:, BODY].astype(float)
+    feet, true_feet = found["keypoints_foot"][p].astype(float), true["keypoints_foot"][g].astype(float)
+    seen, true_seen = in_camera(found, found["joints"])[p][:, BODY], in_camera(true, true["joints"])[g][:, BODY]
+    turned, true_turned = global_rotations(found)[p], global_rotations(true)[g]
+    common, true_common = (in_camera(t, common_points(t))[r] for t, r in ((found, p), (true, g)))
+    up, true_up = found["R"][p, :, 2], true["R"][g, :, 2]
+    root, true_root = (rotations.to_matrix(t.rotations[r, 0])[:, 2] for t, r in ((found, p), (true, g)))
+    out = {
+        "mpjpe": 1e3 * metrics.mpjpe(seen, true_seen, HIPS),
+        "pa_mpjpe": 1e3 * metrics.pa_mpjpe(joints, truth),
+        "pa_mpjpe_common": 1e3 * metrics.pa_mpjpe(common, true_common),
+        "foot_mpjpe": 1e3 * metrics.foot_mpjpe(feet, true_feet),
+        "ankle_angle": metrics.ankle_angle_error(turned[:, ANKLES], true_turned[:, ANKLES]),
+        "gravity": metrics.gravity_error(up, true_up),
+        "lean": metrics.gravity_error(root, true_root),
+        "world_first": 1e3 * metrics.world_mpjpe(joints, truth, "first"),
+        "world_whole": 1e3 * metrics.world_mpjpe(joints, truth, "whole"),
+        "swaps": _share(*metrics.swapped(common[:, :12], true_common[:, :12], PAIRS, APART)),
+    }
+    if "landmarks3d" in found:
+        out["pa_mpjpe_landmarks"] = 1e3 * metrics.pa_mpjpe(landmark_points(found)[p], true_common)
+    if "keypoints2d" in found and "keypoints2d" in true:
+        k = [keypoints.INDEX[name] for name in COMMON]
+        sizes = box_size(true)[g, None, None]
+        pixels, truths = (t["keypoints2d"][r][:, k, :2] / sizes for t, r in ((found, p), (true, g)))
+        out["swaps_detected"] = _share(*metrics.swapped(pixels, truths, PAIRS, APART / 1.7))
+    out |= _pixels(pair)
+    return out | _over_time(pair, joints, seen - seen[:, :1], true_seen - true_seen[:, :1], feet[:, CONTACT_POINTS])
+
+
+def _over_time(pair: Pair, joints: Array, seen: Array, true_seen: Array, feet: Array) -> dict[str, Array]:
+    """What compares frames with the next ones: joints and feet (T, 4, 3) in the world, joints in camera axes about the
+    pelvis; nothing is computed across a gap."""
+    out: dict[str, list[Array]] = defaultdict(lambda: [np.zeros(0)])
+    for part in metrics.runs(pair.times, 1.0 / pair.rate):
+        out["acceleration"].append(metrics.acceleration_error(seen[part], true_seen[part], pair.rate))
+        out["jitter"].append(metrics.jitter(joints[part], pair.rate))
+        if "contacts" in pair.true:
+            standing = pair.true["contacts"][pair.true_rows][part]
+            out["skate"].append(metrics.foot_skate(feet[part], standing, pair.rate))
+    return {name: np.concatenate(arrays) for name, arrays in out.items()}
+
+
+def _pixels(pair: Pair) -> dict[str, Array]:
+    """PCK_F and N-FKE of the take's feet as its own camera sees them."""
+    assert pair.found is not None
+    found = project(pair.found, pair.found["keypoints_foot"])[pair.rows]
+    true = project(pair.true, pair.true["keypoints_foot"])[pair.true_rows]
+    size = box_size(pair.true)[pair.true_rows]
+    visible = ((true >= 0) & (true < pair.true["image_size"])).all(-1)
+    return {
+        "foot_pck": 100 * metrics.foot_pck(found, true, visible, size),
+        "foot_keypoints": 100 * metrics.foot_keypoint_error(found, true, visible, size),
+    }
+
+
+def _share(swapped: NDArray[np.bool_], told: NDArray[np.bool_]) -> Array:
+    return 100.0 * swapped[told].astype(float)
+
+
+def evaluate(pairs: list[Pair]) -> dict[str, Any]:
+    """-> {"clips": [{"clip", "person", metric: mean, ...}], "overall": {metric: mean over all frames, and medians}}."""
+    rows: list[dict[str, Any]] = []
+    everything: dict[str, list[NDArray[Any]]] = defaultdict(list)
+    for pair in pairs:
+        values = measure(pair)
+        for name, array in values.items():
+            everything[name].append(np.ravel(array))
+        counts = {"frames": len(pair.true), "seen": 100.0 * len(pair.rows) / len(pair.true)}
+        rows.append({"clip": pair.clip, "person": pair.person, **counts, **{k: _mean(v) for k, v in values.items()}})
+    frames = sum(row["frames"] for row in rows)
+    overall: dict[str, Any] = {
+        "frames": frames,
+        "seen": sum(row["seen"] * row["frames"] for row in rows) / max(frames, 1),
+        **{name: _mean(np.concatenate(arrays)) for name, arrays in everything.items()},
+    }
+    gravity = np.concatenate(everything["gravity"]) if everything["gravity"] else np.zeros(0)
+    if len(gravity):
+        overall["gravity_median"], overall["gravity_95"] = (float(q) for q in np.quantile(gravity, (0.5, 0.95)))
+    return {"clips": rows, "overall": overall}
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    return float(np.mean(values)) if np.size(values) else None
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as a Markdown table: a line for each person of each clip, and one over all frames."""
+    rows = [*result["clips"], {"clip": "all frames", "person": "", **result["overall"]}]
+    names = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    lines = [["clip", *(COLUMNS[name] for name in names)]]
+    for row in rows:
+        shown = [row.get(name) for name in names]
+        lines.append([f"{row['clip']} {row['person']}".strip(), *("–" if v is None else _number(v) for v in shown)])
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    text = [" | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
+    text.insert(1, " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]))
+    return "\n".join(f"| {line} |" for line in text)
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.1f}"

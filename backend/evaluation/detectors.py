@@ -1,0 +1,252 @@
+"""How the detectors err on clips whose truth is known: what a synthesiser of training data has to imitate.
+
+Errors of keypoints are shares of the person's box (its longer side, median over the clip). The error of one point in
+one clip is taken as bias + a part that is alike from frame to frame (first-order autoregressive) + white noise.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import keypoints, rotations
+from ..core.rotations import Array
+from . import metrics
+from .compare import APART, COMMON, COMMON_FEET, PAIRS, Pair, box_size, common_points, in_camera, landmark_points
+
+CONFIDENCES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
+SEEN = 0.1  # confidence from which on a keypoint's error counts as noise; below it is a guess
+LAGS = 6  # frames over which the memory of errors is fitted
+GROUPS = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
+_SWAPS = {"all": PAIRS, "arms": PAIRS[:3], "legs": PAIRS[3:]}
+_ARMS, _LEGS = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", "heel")
+_OTHER = np.array(
+    [keypoints.INDEX[n.replace("left", "~").replace("right", "left").replace("~", "right")] for n in keypoints.INDEX]
+)
+
+
+def measure(pairs: list[Pair]) -> dict[str, Any]:
+    """Figures for every group of keypoints, for confidences, the model's own 3D points ("hints") and swaps."""
+    series: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
+    depth: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
+    across: dict[str, list[Array]] = defaultdict(list)
+    confidence: list[Array] = []
+    size_of_error: list[Array] = []
+    leans: list[Array] = []
+    scales: list[float] = []
+    slopes: list[float] = []
+    spans: dict[str, list[int]] = {kind: [] for kind in _SWAPS}
+    frames = told_frames = 0
+    for pair in pairs:
+        if pair.found is None or len(pair.rows) < 10:
+            continue
+        swapped, told = _swaps(pair)
+        frames, told_frames = frames + len(pair.rows), told_frames + int(told.sum())
+        for kind, lengths in _spans(swapped).items():
+            spans[kind] += lengths
+        errors, seen = _keypoint_errors(pair, swapped)
+        valid = seen[..., 1] > 0
+        for name, k in keypoints.INDEX.items():
+            if group := _group(name):
+                series[group].append((errors[:, k], valid[:, k] & (seen[:, k, 0] > SEEN)))
+                confidence.append(seen[valid[:, k], k, 0])
+                size_of_error.append(np.linalg.norm(errors[valid[:, k], k], axis=-1))
+        off, lean, scale, slope = _hints(pair, swapped["all"])
+        leans.append(lean)
+        scales.append(scale)
+        slopes.append(slope)
+        trusted = ~(swapped["all"] | swapped["arms"] | swapped["legs"])
+        for k, name in enumerate(COMMON + COMMON_FEET):
+            group = _group(name) or name
+            depth[group].append((off[:, k, 2:], trusted))
+            across[group].append(np.linalg.norm(off[trusted, k, :2], axis=-1))
+    return {
+        "clips": len(leans),
+        "frames": frames,
+        "keypoints": {group: _noise(series[group]) for group in GROUPS},
+        "confidence": _by_confidence(np.concatenate(confidence), np.concatenate(size_of_error)),
+        "hints": {
+            "points": {g: {**_noise(depth[g]), "across": _rms(np.concatenate(across[g]))} for g in depth},
+            "lean_deg": _lean(leans),
+            "scale_mean": float(np.mean(scales)),
+            "scale_std": float(np.std(scales)),
+            "depth_slope": float(np.mean(slopes)),
+        },
+        "swaps": {
+            kind: {
+                "share": sum(lengths) / max(told_frames, 1),
+                "spans": len(lengths),
+                "frames_median": float(np.median(lengths)) if lengths else 0.0,
+                "frames_longest": max(lengths, default=0),
+            }
+            for kind, lengths in spans.items()
+        },
+    }
+
+
+def _group(name: str) -> str | None:
+    part = name.partition("_")[2] or name
+    return part if part in GROUPS else None
+
+
+def _swaps(pair: Pair) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
+    """Kind of swap -> frames (T,) that have it (arms, legs: those alone), and in which frames it can be told."""
+    assert pair.found is not None
+    k = [keypoints.INDEX[name] for name in COMMON]
+    sizes = box_size(pair.true)[pair.true_rows, None, None]
+    pixels = pair.found["keypoints2d"][pair.rows][:, k, :2] / sizes
+    truth = pair.true["keypoints2d"][pair.true_rows][:, k, :2] / sizes
+    found = {kind: metrics.swapped(pixels, truth, pairs, APART / 1.7) for kind, pairs in _SWAPS.items()}
+    everything, told = found["all"]
+    both = everything & (found["arms"][0] | ~found["arms"][1]) & (found["legs"][0] | ~found["legs"][1])
+    return {"all": both, "arms": found["arms"][0] & ~both, "legs": found["legs"][0] & ~both}, told
+
+
+def _spans(swapped: dict[str, NDArray[np.bool_]]) -> dict[str, list[int]]:
+    """Lengths in frames of the unbroken runs."""
+    out = {}
+    for kind, on in swapped.items():
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
+        out[kind] = (edges[1::2] - edges[::2]).tolist()
+    return out
+
+
+def _keypoint_errors(pair: Pair, swapped: dict[str, NDArray[np.bool_]]) -> tuple[Array, Array]:
+    """Errors (T, 23, 2), shares of the box, swaps undone; and (T, 23, 2): confidence, 1 where the truth is in view."""
+    assert pair.found is not None
+    count = len(keypoints.INDEX)
+    found = pair.found["keypoints2d"][pair.rows][:, :count].astype(float)
+    true = pair.true["keypoints2d"][pair.true_rows][:, :count].astype(float)
+    arms, legs = (np.array([any(part in n for part in parts) for n in keypoints.INDEX]) for parts in (_ARMS, _LEGS))
+    for kind, mine in (("all", np.ones(count, bool)), ("arms", arms), ("legs", legs)):
+        order = np.where(mine, _OTHER, np.arange(count))
+        found = np.where(swapped[kind][:, None, None], found[:, order], found)
+    size = float(np.median(box_size(pair.true)[pair.true_rows]))
+    return (found - true)[..., :2] / size, np.stack([found[..., 2], true[..., 2]], -1)
+
+
+def _hints(pair: Pair, swapped: NDArray[np.bool_]) -> tuple[Array, Array, float, float]:
+    """The landmark model's points against the truth as seen straight on, both about the middle of the hips.
+
+    -> errors (T, 16, 3) metres at the person's true size (z: depth), lean (T, 3) rotation vector of the best fit,
+    scale of the points against the truth, slope of their depth against the true depth.
+    """
+    assert pair.found is not None
+    names = COMMON + COMMON_FEET
+    points = landmark_points(pair.found)[pair.rows]
+    other = [names.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in names]
+    points = np.where(swapped[:, None, None], points[:, other], points)
+    true = in_camera(pair.true, common_points(pair.true))[pair.true_rows]
+    hips = [names.index("left_hip"), names.index("right_hip")]
+    middle = true[:, hips].mean(1)
+    straight = rotations.between(middle, [0.0, 0.0, 1.0])  # the model sees a crop as if it looked straight at it
+    true = rotations.rotate(straight[:, None], true - middle[:, None])
+    points = points - points[:, hips].mean(1, keepdims=True)
+    scale = float((points * true).sum() / (true * true).sum())
+    points = points / scale
+    _, turn, _ = metrics.similarity(points, true)
+    slope = float((points[..., 2] * true[..., 2]).sum() / (true[..., 2] ** 2).sum())
+    return points - true, rotations.to_axis_angle(rotations.from_matrix(turn)), scale, slope
+
+
+def _noise(series: list[tuple[Array, NDArray[np.bool_]]]) -> dict[str, float]:
+    """Splits errors (T, D) of many series, valid where told, into bias, correlated and white parts (each a standard
+    deviation per axis) and the correlation from frame to frame of the middle one."""
+    biases: list[Array] = []
+    left: list[Array] = []
+    covariance: dict[int, list[Array]] = defaultdict(list)
+    for errors, valid in series:
+        if valid.sum() < 10:
+            continue
+        bias = np.median(errors[valid], axis=0)
+        rest = errors - bias
+        biases.append(bias)
+        left.append(np.linalg.norm(errors[valid], axis=-1))
+        for lag in range(LAGS + 1):
+            both = valid[: len(valid) - lag] & valid[lag:]
+            covariance[lag].append((rest[: len(rest) - lag] * rest[lag:])[both].ravel())
+    if not biases:
+        return {}
+    c = np.array([np.concatenate(covariance[lag]).mean() for lag in range(LAGS + 1)])
+    lags = np.flatnonzero(c[1:] > 0.02 * c[0]) + 1
+    memory = float(np.exp(np.polyfit(lags, np.log(c[lags]), 1)[0])) if len(lags) > 1 else 0.0
+    memory = min(memory, 0.99)
+    alike = min(c[1] / memory, c[0]) if memory > 0 else 0.0
+    errors = np.concatenate(left)
+    return {
+        "bias": _rms(np.array(biases)),
+        "correlated": float(np.sqrt(max(alike, 0.0))),
+        "memory": memory,
+        "white": float(np.sqrt(max(c[0] - alike, 0.0))),
+        "median": float(np.median(errors)),
+        "p95": float(np.quantile(errors, 0.95)),
+    }
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _lean(leans: list[Array]) -> dict[str, list[float]]:
+    """Degrees about the camera's x, y, z: how clips differ (bias), and how frames differ within a clip."""
+    means = np.array([np.median(lean, axis=0) for lean in leans])
+    within = np.concatenate([lean - np.median(lean, axis=0) for lean in leans])
+    return {
+        "mean": np.degrees(means.mean(0)).tolist(),
+        "bias": np.degrees(np.sqrt((means**2).mean(0))).tolist(),
+        "within": np.degrees(np.sqrt((within**2).mean(0))).tolist(),
+    }
+
+
+def _by_confidence(confidence: Array, errors: Array) -> list[dict[str, float]]:
+    rows = []
+    for low, high in pairwise(CONFIDENCES):
+        mine = errors[(confidence >= low) & ((confidence < high) | (high == 1.0))]
+        if len(mine):
+            median, high_error = np.quantile(mine, (0.5, 0.9))
+            share = len(mine) / len(errors)
+            rows.append({"from": low, "to": high, "share": share, "median": float(median), "p90": float(high_error)})
+    return rows
+
+
+def render(measured: dict[str, Any]) -> str:
+    """The figures as Markdown tables; keypoints in % of the box, hints in mm."""
+    hints = measured["hints"]
+    lean = {name: ", ".join(f"{v:.1f}" for v in values) for name, values in hints["lean_deg"].items()}
+    return "\n".join(
+        [
+            f"{measured['clips']} persons in clips, {measured['frames']} frames.",
+            "",
+            *_table(measured["keypoints"], "keypoint, % of the box", _NOISE, 100),
+            *_table(
+                {f"{row['from']}–{row['to']}": row for row in measured["confidence"]},
+                "confidence, % of the box", {"share": "share %", "median": "median", "p90": "90th"}, 100,
+            ),
+            *_table(hints["points"], "hint, mm: depth", {**_NOISE, "across": "across, rms"}, 1000),
+            f"Hints lean, degrees about the camera's x, y, z: mean over clips {lean['mean']}; rms over clips "
+            f"{lean['bias']}; within a clip {lean['within']}. Their scale is {hints['scale_mean']:.2f} ± "
+            f"{hints['scale_std']:.2f} of the truth, their depth {hints['depth_slope']:.2f} of that.",
+            "",
+            *_table(
+                {kind: {**row, "share": 100 * row["share"]} for kind, row in measured["swaps"].items()},
+                "swapped", {"share": "share %", "spans": "spans", "frames_median": "median frames",
+                            "frames_longest": "longest"}, 1,
+            ),
+        ]
+    )  # fmt: skip
+
+
+_NOISE = {name: name for name in ("bias", "correlated", "memory", "white", "median")} | {"p95": "95th"}
+
+
+def _table(rows: dict[str, dict[str, float]], head: str, columns: dict[str, str], factor: float) -> list[str]:
+    cells = [[head, *columns.values()], ["---", *["---:"] * len(columns)]]
+    for name, row in rows.items():
+        if row:  # a point that was never seen has no figures
+            values = ((row[key] if key == "memory" else row[key] * factor) for key in columns)
+            cells.append([name, *(f"{value:.0f}" if abs(value) >= 20 else f"{value:.2f}" for value in values)])
+    return ["| " + " | ".join(row) + " |" for row in cells] + [""]

@@ -1,0 +1,98 @@
+"""The rendered clips: who does what where, and how the camera looks at it.
+
+World: z up, floor at z = 0, metres, seconds. A heading of 0 looks towards -y, where most cameras stand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from backend.core import rotations
+from backend.core.rotations import Array, normalize
+
+FPS = 30.0
+SIZE = (960, 540)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A body and the motion that it performs.
+
+    motion: name of a sequence in the file of motions, played from frame `start`; place (x, y) metres and heading
+    (degrees) of the middle of it; raised: stands on the right leg and circles the left ankle in the air, which no
+    ordinary motion does enough of.
+    """
+
+    motion: str
+    start: int = 0
+    place: tuple[float, float] = (0.0, 0.0)
+    heading: float = 0.0
+    female: bool = False
+    size: float = 1.0
+    raised: bool = False
+    clothes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip. eye and target (x, y, z) metres; roll degrees (the picture turns clockwise); focal in diagonals of the
+    picture; follow: the camera turns after the first actor as far as this share of the way; dolly (x, y, z) m/s."""
+
+    actors: tuple[Actor, ...]
+    eye: tuple[float, float, float]
+    target: tuple[float, float, float]
+    roll: float = 0.0
+    focal: float = 1.0
+    follow: float = 0.0
+    dolly: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def camera(self, times: Array, pelvis: Array) -> tuple[Array, Array]:
+        """-> R (T, 3, 3) and t (T, 3), x_camera = R x_world + t, for the first actor's pelvis (T, 3)."""
+        eye = np.array(self.eye) + times[:, None] * np.array(self.dolly)
+        path = np.apply_along_axis(lambda x: np.convolve(np.pad(x, 10, "edge"), np.ones(21) / 21, "valid"), 0, pelvis)
+        target = np.array(self.target) + self.follow * (path - path.mean(0)) * [1, 1, 0]
+        forward = normalize(target - eye)
+        right = normalize(np.cross(forward, [0.0, 0.0, 1.0]))
+        level = np.stack([right, np.cross(forward, right), forward], axis=-2)
+        roll = rotations.to_matrix(rotations.from_axis_angle([0.0, 0.0, np.radians(self.roll)]))
+        looking = roll @ level
+        return looking, -np.einsum("tab,tb->ta", looking, eye)
+
+
+RED, BLUE = {"shirt": (168, 52, 44)}, {"shirt": (52, 84, 160)}
+GREEN = {"shirt": (64, 128, 80), "trousers": (70, 60, 52)}
+WHITE = {"shirt": (214, 210, 200), "trousers": (44, 56, 88)}
+
+SCENES = {
+    "level": Scene((Actor("13_29", 60, clothes=RED),), eye=(0.0, -4.6, 1.2), target=(0.0, 0.0, 0.95)),
+    "tilted": Scene(
+        (Actor("91_01", 120, female=True, heading=20, clothes=BLUE),),
+        eye=(1.2, -4.4, 3.4), target=(0, 0, 0.7), focal=1.2,
+    ),
+    "upwards": Scene(
+        (Actor("06_13d", 60, heading=-25, clothes=WHITE),), eye=(-0.8, -3.9, 0.3), target=(0, 0, 1.15), focal=0.75
+    ),
+    "rolled": Scene(
+        (Actor("55_01", 150, female=True, size=1.04, clothes=GREEN),),
+        eye=(0.6, -4.8, 1.5), target=(0, 0, 0.9), roll=22, focal=1.15,
+    ),
+    "behind": Scene(
+        (Actor("13_10", 200, heading=170, clothes=BLUE),), eye=(0.0, -5.0, 1.5), target=(0, 0, 1.05), focal=0.9
+    ),
+    "feet": Scene(
+        (Actor("13_09", 60, heading=35, female=True, raised=True, clothes=WHITE),),
+        eye=(0.2, -2.6, 0.55), target=(0.1, 0, 0.78), focal=0.72,
+    ),
+    "crossing": Scene(
+        (
+            Actor("06_01", 16, place=(0.0, 0.45), heading=90, clothes=RED),
+            Actor("07_01", 0, place=(0.0, -0.45), heading=-90, female=True, clothes=GREEN),
+        ),
+        eye=(0.0, -6.0, 1.6), target=(0, 0, 0.85), focal=1.1,
+    ),
+    "panning": Scene(
+        (Actor("91_17", 60, heading=75, clothes=WHITE),), eye=(0.0, -4.2, 1.5), target=(0, 0, 0.9), follow=1.0
+    ),
+}  # fmt: skip
