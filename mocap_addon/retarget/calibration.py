@@ -111,7 +111,9 @@ def _up(heads: dict[str, Array], left: Array, normal: Array) -> Array:
         return np.mean(found, axis=0) if found else None
 
     low = next(p for p in (middle(j) for j in ("ankle", "knee", "hip", "pelvis")) if p is not None)
-    high = next((p for p in (middle(j) for j in ("head", "neck", "collar", "shoulder", "spine")) if p is not None), None)
+    high = next(
+        (p for p in (middle(j) for j in ("head", "neck", "collar", "shoulder", "spine")) if p is not None), None
+    )
     if high is None:
         return normalize(normal - np.dot(normal, left) * left)
     raw = high - low

@@ -5,6 +5,8 @@ Everything here is in the motion's axes: metres, z up, floor at z = 0.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -159,7 +161,7 @@ def _ease(times: Array, runs: NDArray[np.int_], shift: Array) -> None:
     if not len(runs):
         return
     edges = [(0, runs[0, 0], None, runs[0, 0])]
-    edges += [(a[1], b[0], a[1] - 1, b[0]) for a, b in zip(runs, runs[1:], strict=False)]
+    edges += [(a[1], b[0], a[1] - 1, b[0]) for a, b in pairwise(runs)]
     edges += [(runs[-1, 1], len(times), runs[-1, 1] - 1, None)]
     for start, end, before, after in edges:
         span = times[start:end]
@@ -259,4 +261,3 @@ def _soft_reach(wanted: Array, before: Array, length: Array) -> Array:
     left = np.maximum(length - start, 1e-9)
     over = np.maximum(wanted - start, 0.0)
     return np.where(wanted > start, start + left * (1.0 - np.exp(-over / left)), wanted)
-

@@ -90,7 +90,9 @@ class Chain:
             return turned[parent]
         return multiply(turned[parent], multiply(inverse(self.rest[parent]), self.rest[row]))
 
-    def resolve(self, wanted: ByRow, rows: Iterable[int] | None = None, turned: ByRow | None = None) -> tuple[ByRow, ByRow]:
+    def resolve(
+        self, wanted: ByRow, rows: Iterable[int] | None = None, turned: ByRow | None = None
+    ) -> tuple[ByRow, ByRow]:
         """Global rotations wanted of some bones -> global rotations reached and bases (T, 4), row by row.
 
         A bone without a wish stays at rest; locked channels stay at rest, and the bones below make up for it. With
@@ -127,6 +129,6 @@ class Chain:
         return out
 
     def location(self, row: int, turned: ByRow, displacement: Array) -> Array:
-        """Location channels (T, 3) that move the bone by `displacement` (T, 3) in armature space, as far as they may."""
+        """Location channels (T, 3) that move the bone by `displacement` (T, 3) in armature space, locks permitting."""
         values = rotate(inverse(self.location_frame(row, turned)), displacement)
         return np.where(self.rig.locks[row, :3], 0.0, values)

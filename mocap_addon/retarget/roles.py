@@ -13,6 +13,7 @@ from ...backend.core.skeleton import INDEX, JOINTS, PARENTS
 SPINE = ("pelvis", "spine1", "spine2", "spine3")
 NECK = ("spine3", "neck", "head")
 CHAINS = {"spine": SPINE, "neck": NECK}
+LEVER = 0.4  # between two joints: a bone nearer to the first says too little about the second
 CONTROLS = ("root", "_ik", "_pole")  # endings of roles that no joint turns
 
 
@@ -76,6 +77,7 @@ def joints_from(bones: dict[int, Array], what: dict[int, Follows]) -> dict[str, 
     chain_of = {joint: chain for chain in (SPINE, NECK) if chain in known for joint in chain[1:3]}
     chain_of |= {SPINE[3]: SPINE} if SPINE in known else {}
     chain_of |= {joint: chain for chain in known if len(chain) == 3 and chain != NECK for joint in chain}
+    exact = {JOINTS[0], SPINE[3]}  # joints whose rotation the bones fully tell
     out: dict[str, Array] = {}
     for joint, parent in zip(JOINTS, PARENTS, strict=True):
         if (joint,) in known:
@@ -87,18 +89,29 @@ def joints_from(bones: dict[int, Array], what: dict[int, Follows]) -> dict[str, 
                 places.append((0.0, out[chain[0]]))
             if chain == NECK and ("head",) in known:
                 places.append((2.0, known[("head",)][0][1]))
-            out[joint] = _between(sorted(places, key=lambda place: place[0]), chain.index(joint))
+            place = chain.index(joint)
+            above = out[chain[place - 1]] if place and chain[place - 1] in exact else None
+            out[joint], found = _at(sorted(places, key=lambda known: known[0]), place, above)
+            exact |= {joint} if found else set()
         else:
             out[joint] = out[JOINTS[parent]] if parent >= 0 else rotations.IDENTITY[None]
     return out
 
 
-def _between(places: list[tuple[float, Array]], at: float) -> Array:
-    """Rotation at a place among known ones in order; beyond their ends, the nearest."""
-    for (a, turn), (b, following) in zip(places, places[1:], strict=False):
-        if a - 1e-9 <= at <= b + 1e-9:
-            share = (at - a) / (b - a)
-            if share < 1e-9:
-                return turn
-            return following if share > 1 - 1e-9 else rotations.slerp(turn, following, np.array(share))
-    return places[0][1] if at < places[0][0] else places[-1][1]
+def _at(places: list[tuple[float, Array]], place: int, above: Array | None) -> tuple[Array, bool]:
+    """Rotation of the joint at a place among known ones in order, and whether that is all it can be.
+
+    above: rotation of the joint before it, if that is known: with a bone between both, it is extrapolated.
+    """
+    for at, turn in places:
+        if abs(at - place) < 1e-9:
+            return turn, True
+    before = [(at, turn) for at, turn in places if at < place]
+    after = [(at, turn) for at, turn in places if at > place]
+    if above is not None and before and before[-1][0] - (place - 1) > LEVER:
+        at, turn = before[-1]
+        return rotations.slerp(above, turn, np.array(1.0 / (at - (place - 1)))), True
+    if not before or not after:
+        return (before or after)[-1 if before else 0][1], False
+    (a, turn), (b, following) = before[-1], after[0]
+    return rotations.slerp(turn, following, np.array((place - a) / (b - a))), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def rig_height(stage: Stage, heads: dict[str, Array], body: Skeleton) -> float |
         joints = [f"{side}_{j}" for j in ("hip", "knee", "ankle")]
         if all(joint in heads for joint in joints):
             height = ankle_height(stage, heads, side)
-            for a, b in zip(joints, joints[1:], strict=False):
+            for a, b in pairwise(joints):
                 down = -rotations.normalize(body.offsets[INDEX[b]])[1]
                 height += float(np.linalg.norm(heads[b] - heads[a])) * stage.unit * down
             found.append(height)

@@ -52,7 +52,8 @@ def rolled(chain: Chain, rows: dict[str, list[int]], twists: dict[str, list[int]
         along = heads[-1] - heads[0]
         for row in bones:
             if row not in shares:
-                shares[row] = float(np.clip((chain.heads[row] - heads[0]) @ along / max(along @ along, 1e-12), 0.0, 1.0))
+                place = (chain.heads[row] - heads[0]) @ along / max(float(along @ along), 1e-12)
+                shares[row] = float(np.clip(place, 0.0, 1.0))
                 axes[row] = along
         for row, share in shares.items():
             # All of the roll is in the limb already, if it is an upper one; none of it, if it is a lower one.

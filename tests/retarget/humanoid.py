@@ -69,9 +69,10 @@ def build_rig(build: Build) -> tuple[Rig, Mapping]:
     turned, joints = skeleton.forward_kinematics(body, local, np.zeros((1, 3)))
     soles = skeleton.posed_points(body, turned, joints, skeleton.FOOT_POINTS)
     up = skeleton.Y_UP_TO_Z_UP
-    points = {name: rotations.rotate(up, joints[0, i] - [0.0, soles[0, :, 1].min() - build.lift, 0.0]) for name, i in INDEX.items()}
+    floor = [0.0, soles[0, :, 1].min() - build.lift, 0.0]
+    points = {name: rotations.rotate(up, joints[0, i] - floor) for name, i in INDEX.items()}
     tips = {
-        name: rotations.rotate(up, joints[0, j] + rotations.rotate(turned[0, j], p)) - rotations.rotate(up, joints[0, 0]) + points["pelvis"]
+        name: rotations.rotate(up, joints[0, j] + rotations.rotate(turned[0, j], p) - floor)
         for name, (j, p) in body.points.items()
     }
 
@@ -202,17 +203,12 @@ def walk(seconds: float = 4.0, rate: float = 60.0, body: Skeleton | None = None)
         pitch = np.interp(u, [0.0, 0.12, 0.4, 0.6, 0.8, 1.0], [0.25, 0.0, 0.0, -0.45, 0.1, 0.25])  # toes up
         rolling = np.where(u < 0.12, 0, 1)
         pivot = np.array([heel, toes])[rolling]
-        c, sn = np.cos(pitch), np.sin(pitch)
-
-        def turned(v: Array, c: Array = c, sn: Array = sn) -> Array:
-            return np.stack([c * v[..., 0] - sn * v[..., 1], sn * v[..., 0] + c * v[..., 1]], axis=-1)
-
         ground = (step[:, None] - 0.5 * s + 0.3) * [stride, 0.0]
-        ankle = ground + [0.0, -heel[1]] + pivot - turned(pivot)
+        ankle = ground + [0.0, -heel[1]] + pivot - _pitched(pivot, pitch)
         # The swing joins where the foot leaves and where it will come down.
         swing = u >= 0.6
-        leave = ground + [0.0, -heel[1]] + toes - np.array([[np.cos(-0.45), -np.sin(-0.45)], [np.sin(-0.45), np.cos(-0.45)]]) @ toes
-        land = ground + [stride, -heel[1]] + heel - np.array([[np.cos(0.25), -np.sin(0.25)], [np.sin(0.25), np.cos(0.25)]]) @ heel
+        leave = ground + [0.0, -heel[1]] + toes - _pitched(toes, np.array(-0.45))
+        land = ground + [stride, -heel[1]] + heel - _pitched(heel, np.array(0.25))
         x = np.clip((u - 0.6) / 0.4, 0.0, 1.0)[:, None]
         way = x * x * (3 - 2 * x)
         ankle = np.where(swing[:, None], leave * (1 - way) + land * way + [0.0, 0.06] * np.sin(np.pi * x) ** 2, ankle)
@@ -238,6 +234,12 @@ def walk(seconds: float = 4.0, rate: float = 60.0, body: Skeleton | None = None)
     pelvis[:, 2] = hip_height - float(_sole(body, "left")[0][1]) - hips
     local[:, 0] = skeleton.Y_UP_TO_Z_UP
     return SourceMotion(times, body, local, pelvis, contacts)
+
+
+def _pitched(v: Array, angle: Array) -> Array:
+    """(..., 2) forward and up, turned upwards by angles in radians."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([c * v[..., 0] - s * v[..., 1], s * v[..., 0] + c * v[..., 1]], axis=-1)
 
 
 def _sole(body: Skeleton, side: str) -> tuple[Array, Array]:
