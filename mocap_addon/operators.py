@@ -7,8 +7,9 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
-from . import camera, environment, files, keys, preferences, runner, takes
+from . import camera, doctor, environment, files, keys, preferences, runner, takes
 from .capture import Capture, Request, load_take
+from .setup import operators as setup
 
 
 def video_path(settings) -> Path:
@@ -19,6 +20,8 @@ def video_path(settings) -> Path:
 def new_capture(scene: bpy.types.Scene) -> Capture:
     """A capture as the sidebar describes it. Raises MocapError before anything is started or made."""
     settings, prefs = scene.video_mocap, preferences.get()
+    if setup.running:
+        raise MocapError("setup-busy", "The capture is being set up.")
     video = video_path(settings)
     if not settings.video or not video.exists():
         raise MocapError("video-missing", f"There is no video at {video}." if settings.video else "No video is chosen.")
@@ -71,6 +74,8 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
             runner.add(new_capture(context.scene))
         except MocapError as error:
             self.report({"ERROR"}, str(error))
+            if error.exit_status == 5:  # the sidebar will say what is wrong with the set-up
+                doctor.start(preferences.get().python, files.user_folder())
             return {"CANCELLED"}
         return {"FINISHED"}
 

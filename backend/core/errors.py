@@ -26,7 +26,7 @@ CODES: dict[str, tuple[int, str]] = {
     "python-missing": (5, "Press Set up capture in the sidebar, or name a Python in the add-on's preferences; on the command line: `setup`."),
     "python-broken": (5, "Press Repair in the add-on's preferences, or name another Python there."),
     "setup-offline": (5, "Allow it in Preferences > System > Network (on the command line: --online-mode), or set up from a folder of wheels."),
-    "setup-download": (5, "Check the network connection, then set up again: it continues where it stopped."),
+    "setup-download": (5, "Check the network connection and the proxy, if there is one (HTTPS_PROXY), then set up again: it continues."),
     "setup-hash": (5, "Set up again; if it happens again, something between here and the package index changes files: do not use it."),
     "setup-unsupported": (5, "Ready-made packages exist for 64-bit Windows, Linux and Apple silicon; from a folder of wheels: the folder lacks this one."),
     "setup-busy": (5, "Wait for it to end."),

@@ -192,9 +192,8 @@ class VIDEO_MOCAP_OT_preferences(bpy.types.Operator):
 def command(options) -> None:
     """`blender --command video_mocap setup`: set up, repair or remove, with lines of progress. Raises MocapError."""
     folder = files.user_folder()
-    if not (options.repair or options.remove) and plan.state(folder) == "READY":
-        python = environment.find(str(plan.interpreter(plan.environment(folder))), folder)
-        print(f"Capture is set up already: {python}")
+    if not (options.repair or options.remove) and _works(folder):
+        print(f"Capture is set up already: {plan.environment(folder)}")
         return
     setup = new("remove" if options.remove else "install", options.wheels, options.python)
     told = ""
@@ -214,6 +213,15 @@ def command(options) -> None:
         raise setup.error
     size = plan.stamp(folder).get("bytes", 0)
     print("Removed." if options.remove else f"Capture is set up: {size / 1e6:.0f} MB in {setup.seconds:.0f} s.")
+
+
+def _works(folder: Path) -> bool:
+    """Whether the environment is there and has its packages."""
+    try:
+        environment.find(str(environment.managed_python(folder)), folder)
+    except MocapError:
+        return False
+    return plan.state(folder) == "READY"
 
 
 def add_parser(commands) -> None:

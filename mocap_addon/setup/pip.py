@@ -68,20 +68,22 @@ class Processes:
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, args=(lines,), daemon=True).start()
         said: list[str] = []
-        while not self._stopped:
-            try:
-                line = lines.get(timeout=TICK)
-            except queue.Empty:
-                on_tick()
-                continue
-            if line is None:
-                return self._process.wait(), "\n".join(said)
-            on_line(line)
-            if not _PROGRESS.match(line):
-                said.append(line)
-                print(line, file=sys.stderr, flush=True)
-        self._process.kill()
-        self._process.wait()
+        try:
+            while not self._stopped:
+                try:
+                    line = lines.get(timeout=TICK)
+                except queue.Empty:
+                    on_tick()
+                    continue
+                if line is None:
+                    return self._process.wait(), "\n".join(said)
+                on_line(line)
+                if not _PROGRESS.match(line):
+                    said.append(line)
+                    print(line, file=sys.stderr, flush=True)
+        finally:  # also when nobody can be told any more: Blender has gone, and our stdout with it
+            self._process.kill()
+            self._process.wait()
         raise SetupError("cancelled", "The set-up was cancelled.")
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import zipfile
 from importlib import import_module
@@ -176,15 +177,26 @@ def test_cancel_is_quick_and_leaves_the_old_environment(setup, folder, wheels):
 
 
 def test_the_worker_ends_when_blender_dies(setup, folder, wheels):
-    running = setup.Setup(folder, wheels=wheels)
-    step_until(running, lambda: running.stage == "install")
-    group = running.pid
-    running._process.stdin.close()  # what the system does when Blender is killed
-    deadline = time.monotonic() + 20
-    while processes_of(group) and time.monotonic() < deadline:
-        running._process.poll()
-        time.sleep(0.05)
-    assert not processes_of(group)
+    """Somebody else's process stands for Blender: it starts the worker as Setup does, and is killed."""
+    blender = (
+        "import subprocess, sys, time; pipe = subprocess.PIPE\n"
+        "worker = subprocess.Popen(sys.argv[1:], stdin=pipe, stdout=pipe, start_new_session=True)\n"
+        "print(worker.pid, flush=True); time.sleep(600)"
+    )
+    worker = [sys.executable, "-m", "mocap_addon.setup.worker", "install", str(folder), "--wheels", str(wheels)]
+    command = [sys.executable, "-c", blender, *worker, "--pip", str(setup._pip_wheel())]
+    parent = subprocess.Popen(command, cwd=setup.ROOT, env=setup.clean_environment(), stdout=subprocess.PIPE)
+    group = int(parent.stdout.readline())
+    deadline = time.monotonic() + 60
+    while not list((folder / "setup" / "env").glob("lib/python3*/site-packages/*.dist-info")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    parent.kill()
+    while processes_of(group):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    parent.wait()
+    assert not (folder / "backend-env").exists() and not (folder / "setup" / "env").exists()
 
 
 def test_two_set_ups_do_not_work_in_one_folder(setup, folder, wheels):
@@ -276,6 +288,8 @@ def test_the_timer_drives_it_in_the_window(bpy, addon, operators, profile, tmp_p
     setup = operators.Setup(profile, wheels=tmp_path / "wheels", lock=tiny_lock(tmp_path))
     operators.start(setup)
     assert not bpy.ops.video_mocap.set_up_remove.poll()
+    with pytest.raises(Exception, match="setup-busy"):
+        addon.operators.new_capture(bpy.context.scene)
     slowest = 0.0
     while operators.running:
         began = time.perf_counter()

@@ -18,7 +18,7 @@ import bpy
 sys.path.insert(0, str(Path(__file__).parent))
 from driving import VIDEO, addon, call, click, drive, install, log, open_tab, settings, shot, time_ticks, until, view
 
-# Pixels from the top of the sidebar to the middle of "Set up capture"; the profile's path must have 15 to 20 characters.
+# Pixels from the top of the sidebar to the middle of "Set up capture", when the profile's path has about 20 characters.
 BUTTON_Y = 338
 
 
