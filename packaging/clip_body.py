@@ -22,7 +22,6 @@ from backend.core.skeleton import Skeleton
 
 UNIT = 0.1  # the files are in decimetres
 TOES_OUT = np.radians(16.5)  # of feet in the zero pose
-PELVIS_ABOVE_HIPS = 0.09  # metres, in the neutral skeleton
 
 # Joint -> the bone whose head it is; "~" stands for L or R.
 _HEADS = {
@@ -31,16 +30,14 @@ _HEADS = {
     **{f"{finger}{k}": f"finger{n}-{k}.~"
        for n, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"), 1) for k in (1, 2, 3)},
 }  # fmt: skip
-_MIDDLE_HEADS = {
-    "spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01", "head": "head", "jaw": "jaw",
-}  # fmt: skip
+_MIDDLE_HEADS = {"neck": "neck01", "head": "head", "jaw": "jaw"}
 # Part of a bone's name -> the joint that moves its skin; the first that fits. All of the face follows the head.
 _OWNERS = (
     ("upperleg", "hip"), ("lowerleg", "knee"), ("foot", "ankle"), ("toe", "foot"), ("clavicle", "collar"),
     ("shoulder01", "collar"), ("upperarm", "shoulder"), ("lowerarm", "elbow"), ("wrist", "wrist"),
     ("metacarpal", "wrist"), ("finger1", "thumb"), ("finger2", "index"), ("finger3", "middle"), ("finger4", "ring"),
     ("finger5", "pinky"), ("root", "pelvis"), ("pelvis", "pelvis"), ("spine05", "pelvis"), ("spine04", "pelvis"),
-    ("spine03", "spine1"), ("spine02", "spine2"), ("spine01", "spine3"), ("breast", "spine3"), ("neck", "neck"),
+    ("spine03", "spine1"), ("spine02", "spine1"), ("spine01", "spine3"), ("breast", "spine3"), ("neck", "neck"),
     ("", "head"),
 )  # fmt: skip
 PARTS = ("skin", "shirt", "trousers", "shoes", "hair", "eye", "iris", "brow", "lips")
@@ -154,10 +151,14 @@ def _joint_centers(rig: dict, vertices: Array, cubes: dict[str, Array]) -> Array
         centers[JOINT[name]] = head(bone)
     for letter, eye in (("l", "left_eye_smplhf"), ("r", "right_eye_smplhf")):
         centers[JOINT[eye]] = cubes[f"joint-{letter}-eye"]
-    hips, neck = centers[[1, 2]].mean(0), centers[JOINT["neck"]]
-    rest = sk.neutral().joints()
-    up = (neck - hips)[1] / (rest[JOINT["neck"]] - rest[[1, 2]].mean(0))[1]
-    centers[0] = hips + [0.0, PELVIS_ABOVE_HIPS * up, 0.0]
+    # Pelvis and spine are no points of anatomy: they lie between hips and neck as in the neutral skeleton.
+    rest, neck = sk.neutral().joints(), JOINT["neck"]
+    low, hips = rest[[1, 2]].mean(0), centers[[1, 2]].mean(0)
+    larger = (centers[neck] - hips)[1] / (rest[neck] - low)[1]
+    for j in (0, JOINT["spine1"], JOINT["spine2"], JOINT["spine3"]):
+        share = (rest[j] - low)[1] / (rest[neck] - low)[1]
+        bulge = rest[j] - low - share * (rest[neck] - low)
+        centers[j] = hips + share * (centers[neck] - hips) + larger * bulge
     return centers
 
 

@@ -81,6 +81,10 @@ SCENES = {
     "behind": Scene(
         (Actor("13_10", 200, heading=170, clothes=BLUE),), eye=(0.0, -5.0, 1.5), target=(0, 0, 1.05), focal=0.9
     ),
+    "away": Scene(
+        (Actor("91_13", 150, place=(0.2, 0.4), heading=155, female=True, clothes=RED),),
+        eye=(0.0, -4.6, 1.7), target=(0, 0, 0.85), focal=1.1,
+    ),
     "feet": Scene(
         (Actor("13_09", 60, heading=35, female=True, raised=True, clothes=WHITE),),
         eye=(0.2, -2.6, 0.55), target=(0.1, 0, 0.78), focal=0.72,

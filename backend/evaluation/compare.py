@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..body.landmarks import NAMES as LANDMARKS
 from ..core import keypoints, rotations, skeleton
+from ..core.errors import MocapError
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.take import Take, read_take
@@ -70,16 +72,26 @@ def match(takes: list[Path], references: list[Path]) -> list[Pair]:
     """Every reference with the take that shows the same person.
 
     Files belong together when their provenance names the same video (or none at all); persons are told by where they
-    are in the picture, frames by their timestamps (within half a frame). Raises MocapError take-unreadable.
+    are in the picture, frames by their timestamps (within half a frame). A take may be the index (.json) of several.
+    Raises MocapError take-unreadable.
     """
     clips: dict[str, tuple[list[Take], list[tuple[Path, Take]]]] = defaultdict(lambda: ([], []))
-    for path in takes:
+    for path in (file for given in takes for file in _listed(given)):
         take = read_take(path)
         clips[_video(take)][0].append(take)
     for path in references:
         reference = read_take(path)
         clips[_video(reference)][1].append((path, reference))
     return [pair for clip, (found, true) in sorted(clips.items()) for pair in _match_clip(clip, found, true)]
+
+
+def _listed(path: Path) -> list[Path]:
+    if path.suffix != ".json":
+        return [path]
+    try:
+        return [path.parent / entry["file"] for entry in json.loads(path.read_text("utf-8"))["takes"]]
+    except (OSError, ValueError, KeyError) as error:
+        raise MocapError("take-unreadable", f"{path} cannot be read as the index of takes ({error}).") from error
 
 
 def _video(take: Take) -> str:

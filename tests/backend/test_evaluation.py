@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from backend.core import rotations, skeleton
+from backend.core.errors import MocapError
 from backend.core.take import NpzWriter
 from backend.evaluation import compare, detectors, metrics
 
@@ -170,6 +171,17 @@ def test_takes_find_their_clip_their_person_and_their_frames(tmp_path: Path) -> 
     assert len(pairs["b", ""].rows) == 60
     text = compare.table(compare.evaluate(list(pairs.values())))
     assert len({len(line) for line in text.splitlines()}) == 1 and "all frames" in text
+
+
+def test_an_index_stands_for_its_takes(tmp_path: Path) -> None:
+    truths = [write_take(tmp_path / f"t.{n}.npz", "a.mp4", aside=x) for n, x in ((1, -1.0), (2, 1.0))]
+    index = tmp_path / "t.json"
+    index.write_text(json.dumps({"takes": [{"file": path.name} for path in truths]}))
+    assert [pair.found is not None for pair in compare.match([index], truths)] == [True, True]
+    index.write_text("{}")
+    with pytest.raises(MocapError) as caught:
+        compare.match([index], truths)
+    assert caught.value.code == "take-unreadable"
 
 
 def test_noise_is_split_into_its_parts() -> None:

@@ -1,0 +1,91 @@
+"""A rendered clip: what Blender drew, what the truth says, and what the capture makes of it belong together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clip_body import load_body
+
+from backend.core import keypoints, rotations, skeleton
+from backend.core.take import read_take
+from backend.evaluation import compare
+
+CLIP = "level"
+START, FRAMES = 60, 10  # where the scene begins in its motion
+
+
+def write_motions(path: Path) -> Path:
+    """A file of motions whose one sequence stands and moves its arms a little."""
+    count = START + FRAMES
+    pose = np.zeros((count, 21, 3))
+    swing = 0.2 * np.sin(np.arange(count) / 4)
+    pose[:, skeleton.INDEX["left_shoulder"] - 1, 2] = -0.9 + swing
+    pose[:, skeleton.INDEX["right_shoulder"] - 1, 2] = 0.9 + swing
+    np.savez(
+        path,
+        body_pose=pose.astype(np.float16),
+        root_orient=np.zeros((count, 3)),
+        trans=np.tile([0.0, 1.0, 0.0], (count, 1)),
+        contacts=np.ones((count, 4), bool),
+        seq_name=np.array(["13_29"]),
+        seq_start=np.array([0]),
+        seq_length=np.array([count]),
+    )
+    return path
+
+
+def test_the_body_stands_in_smplx_zero_pose() -> None:
+    body = load_body(female=False, size=1.0)
+    still = np.tile(rotations.IDENTITY, (1, skeleton.COUNT, 1))
+    turned, joints = skeleton.forward_kinematics(body.skeleton, still, np.zeros((1, 3)))
+    skin = body.skin(turned, joints)[0]
+    rest = skeleton.neutral().joints()
+    for name in ("left_elbow", "right_wrist", "left_knee", "right_ankle", "left_foot", "head"):
+        j, parent = skeleton.INDEX[name], skeleton.PARENTS[skeleton.INDEX[name]]
+        bone, neutral = (rotations.normalize(r[j] - r[parent]) for r in (joints[0], rest))
+        assert bone @ neutral > np.cos(np.radians(20)), name
+    assert 1.7 < np.ptp(skin[:, 1]) < 1.8
+    assert np.ptp(skin[:, 0]) == pytest.approx(np.ptp(skin[:, 1]), rel=0.1)  # as wide as tall
+    feet = skeleton.posed_points(body.skeleton, turned, joints, skeleton.FOOT_POINTS)[0]
+    np.testing.assert_allclose(feet[:, 1], skin[:, 1].min(), atol=0.015)
+    np.testing.assert_allclose(feet[:3] * [-1, 1, 1], feet[3:], atol=0.005)
+
+
+@pytest.fixture(scope="module")
+def clip(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the clip and its truth."""
+    folder = tmp_path_factory.mktemp("clip")
+    motions = write_motions(folder / "motions.npz")
+    command = [sys.executable, "packaging/render_clips.py", CLIP, "--motions", str(motions), "--output", str(folder)]
+    subprocess.run([*command, "--frames", str(FRAMES), "--height", "270"], cwd=root, check=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_capture_sees_the_body_where_the_truth_says(root: Path, clip: Path) -> None:
+    video, take = clip / f"{CLIP}.mp4", clip / "take.npz"
+    subprocess.run([sys.executable, "-m", "backend", "capture", str(video), "-o", str(take)], cwd=root, check=True)
+    pairs = compare.match([take], [clip / f"{CLIP}.truth.1.npz"])
+    (pair,) = pairs
+    assert len(pair.rows) == FRAMES
+    limbs = [keypoints.INDEX[name] for name in compare.COMMON]
+    found, true = (t["keypoints2d"][r][:, limbs, :2] for t, r in ((pair.found, pair.rows), (pair.true, pair.true_rows)))
+    error = np.linalg.norm(found - true, axis=-1) / compare.box_size(pair.true)[:, None]
+    assert np.median(error) < 0.04 and error.max() < 0.15
+    overall = compare.evaluate(pairs)["overall"]
+    assert overall["pa_mpjpe_common"] < 120 and overall["gravity"] < 25
+
+
+@pytest.mark.slow
+def test_the_truth_is_consistent_with_itself(clip: Path) -> None:
+    true = read_take(clip / f"{CLIP}.truth.1.npz")
+    body = skeleton.neutral().with_offsets(true["rest_offsets"])
+    _, joints = skeleton.forward_kinematics(body, true.rotations, true.pelvis)
+    np.testing.assert_allclose(joints, true["joints"], atol=1e-6)
+    knee = compare.project(true, true["joints"])[:, skeleton.INDEX["left_knee"]]
+    np.testing.assert_allclose(knee, true["keypoints2d"][:, keypoints.INDEX["left_knee"], :2], atol=1e-4)
+    np.testing.assert_allclose(true["keypoints_foot"][..., 2], 0.0, atol=0.03)  # both feet flat on the floor
