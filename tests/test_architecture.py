@@ -121,7 +121,7 @@ def test_readme_explains_every_error(root: Path) -> None:
 def test_readme_names_only_commands_and_files_that_exist(root: Path) -> None:
     readme = (root / "README.md").read_text("utf-8")
     developer = (root / "packaging" / "dev.py").read_text("utf-8")
-    for command in re.findall(r"packaging/dev\.py (\w+)", readme):
+    for command in re.findall(r"packaging/dev\.py ([\w-]+)", readme):
         assert f'"{command}"' in developer, command
     capture = subprocess.run(
         [sys.executable, "-m", "backend", "capture", "--help"], cwd=root, capture_output=True, text=True, check=True
