@@ -112,11 +112,12 @@ _seen: tuple[float, list[Finding]] = (0.0, [])  # what was seen here last, and w
 
 
 def findings() -> list[Finding]:
-    """Everything that is known now; starts nothing."""
+    """Everything that is known now, what is wrong first; starts nothing."""
     global _seen
     if time.monotonic() - _seen[0] > FRESH:  # panels ask at every redraw, and a drive may be slow
         _seen = time.monotonic(), _here()
-    return [*_seen[1], *(latest.findings if latest and not latest.running else ())]
+    known = [*_seen[1], *(latest.findings if latest and not latest.running else ())]
+    return sorted(known, key=lambda finding: finding.fine)
 
 
 def _here() -> list[Finding]:

@@ -123,9 +123,13 @@ def _draw_error(layout: bpy.types.UILayout) -> None:
 
 
 def draw_preferences(layout: bpy.types.UILayout) -> None:
-    """The environment and the doctor's page."""
+    """The doctor's page and the environment."""
     folder = files.user_folder()
     layout.separator()
+    header, body = layout.panel("video_mocap_doctor")
+    header.label(text="Doctor")
+    if body:
+        _draw_doctor(body)
     header, body = layout.panel("video_mocap_environment")
     header.label(text="Environment of the capture")
     if body and operators.running:
@@ -136,18 +140,15 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
             draw_facts(body, folder)
         else:
             told = plan.stamp(folder)
-            body.label(text=f"Python {told['python']}, {told['bytes'] / 1e6:.0f} MB, in")
-            wrapped(body.column(align=True), str(plan.environment(folder)), "BLANK1")
+            about = body.column(align=True)
+            about.label(text=f"Python {told['python']}, {told['bytes'] / 1e6:.0f} MB", icon="CHECKMARK")
+            wrapped(about, str(plan.environment(folder)), "BLANK1")
         _draw_consent(body, {"MISSING": "Set up capture", "OUTDATED": "Update"}.get(state, "Repair"))
         row = body.row(align=True)
         row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
         if state != "MISSING" or plan.fetched(folder):
             row.operator("video_mocap.set_up_remove", icon="TRASH")
         _draw_error(body)
-    header, body = layout.panel("video_mocap_doctor")
-    header.label(text="Doctor")
-    if body:
-        _draw_doctor(body)
 
 
 def _draw_doctor(layout: bpy.types.UILayout) -> None:
@@ -160,7 +161,7 @@ def _draw_doctor(layout: bpy.types.UILayout) -> None:
     for finding in doctor.findings():
         row = box.row()
         row.alert = not finding.fine
-        row.label(text=finding.text, icon="CHECKMARK" if finding.fine else "ERROR")
+        wrapped(row.column(align=True), finding.text, "CHECKMARK" if finding.fine else "ERROR")
         if finding.fix:
             row.alert = False
             row.operator(finding.fix, text=finding.button)
