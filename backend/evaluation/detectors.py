@@ -23,6 +23,10 @@ SEEN = 0.1  # confidence from which on a keypoint's error counts as noise; below
 LAGS = 6  # frames over which the memory of errors is fitted
 GROUPS = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
 _SWAPS = {"all": PAIRS, "arms": PAIRS[:3], "legs": PAIRS[3:]}
+_BONES = {
+    "upper arm": ("shoulder", "elbow"), "forearm": ("elbow", "wrist"), "thigh": ("hip", "knee"),
+    "shin": ("knee", "ankle"), "foot": ("heel", "big_toe"),
+}  # fmt: skip
 _ARMS, _LEGS = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", "heel")
 _OTHER = np.array(
     [keypoints.INDEX[n.replace("left", "~").replace("right", "left").replace("~", "right")] for n in keypoints.INDEX]
@@ -34,6 +38,7 @@ def measure(pairs: list[Pair]) -> dict[str, Any]:
     series: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
     depth: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
     across: dict[str, list[Array]] = defaultdict(list)
+    directions: dict[str, list[Array]] = defaultdict(list)
     confidence: list[Array] = []
     size_of_error: list[Array] = []
     leans: list[Array] = []
@@ -55,10 +60,14 @@ def measure(pairs: list[Pair]) -> dict[str, Any]:
                 series[group].append((errors[:, k], valid[:, k] & (seen[:, k, 0] > SEEN)))
                 confidence.append(seen[valid[:, k], k, 0])
                 size_of_error.append(np.linalg.norm(errors[valid[:, k], k], axis=-1))
-        off, lean, scale, slope = _hints(pair, swapped["all"])
+        points, truth, lean, scale = _hints(pair, swapped["all"])
+        off = points - truth
         leans.append(lean)
         scales.append(scale)
-        slopes.append(slope)
+        slopes.append(float((points[..., 2] * truth[..., 2]).sum() / (truth[..., 2] ** 2).sum()))
+        for bone, ends in _BONES.items():
+            directions[bone] += [_direction_errors(points, truth, f"{side}_{ends[0]}", f"{side}_{ends[1]}")
+                                 for side in ("left", "right")]  # fmt: skip
         trusted = ~(swapped["all"] | swapped["arms"] | swapped["legs"])
         for k, name in enumerate(COMMON + COMMON_FEET):
             group = _group(name) or name
@@ -71,6 +80,7 @@ def measure(pairs: list[Pair]) -> dict[str, Any]:
         "confidence": _by_confidence(np.concatenate(confidence), np.concatenate(size_of_error)),
         "hints": {
             "points": {g: {**_noise(depth[g]), "across": _rms(np.concatenate(across[g]))} for g in depth},
+            "directions": {bone: _angles(np.concatenate(parts)) for bone, parts in directions.items()},
             "lean_deg": _lean(leans),
             "scale_mean": float(np.mean(scales)),
             "scale_std": float(np.std(scales)),
@@ -129,11 +139,22 @@ def _keypoint_errors(pair: Pair, swapped: dict[str, NDArray[np.bool_]]) -> tuple
     return (found - true)[..., :2] / size, np.stack([found[..., 2], true[..., 2]], -1)
 
 
-def _hints(pair: Pair, swapped: NDArray[np.bool_]) -> tuple[Array, Array, float, float]:
+def _direction_errors(points: Array, true: Array, start: str, end: str) -> Array:
+    """(T,) degrees between where a bone of points (T, 16, 3) goes and where it truly goes."""
+    i, j = ((COMMON + COMMON_FEET).index(name) for name in (start, end))
+    return metrics.gravity_error(points[:, j] - points[:, i], true[:, j] - true[:, i])
+
+
+def _angles(degrees: Array) -> dict[str, float]:
+    median, p95 = np.quantile(degrees, (0.5, 0.95))
+    return {"median_deg": float(median), "p95_deg": float(p95), "reversed": float((degrees > 90).mean())}
+
+
+def _hints(pair: Pair, swapped: NDArray[np.bool_]) -> tuple[Array, Array, Array, float]:
     """The landmark model's points against the truth as seen straight on, both about the middle of the hips.
 
-    -> errors (T, 16, 3) metres at the person's true size (z: depth), lean (T, 3) rotation vector of the best fit,
-    scale of the points against the truth, slope of their depth against the true depth.
+    -> points and truth (T, 16, 3) metres at the person's true size (z: depth), lean (T, 3) rotation vector of the best
+    fit, scale of the points against the truth.
     """
     assert pair.found is not None
     names = COMMON + COMMON_FEET
@@ -149,8 +170,7 @@ def _hints(pair: Pair, swapped: NDArray[np.bool_]) -> tuple[Array, Array, float,
     scale = float((points * true).sum() / (true * true).sum())
     points = points / scale
     _, turn, _ = metrics.similarity(points, true)
-    slope = float((points[..., 2] * true[..., 2]).sum() / (true[..., 2] ** 2).sum())
-    return points - true, rotations.to_axis_angle(rotations.from_matrix(turn)), scale, slope
+    return points, true, rotations.to_axis_angle(rotations.from_matrix(turn)), scale
 
 
 def _noise(series: list[tuple[Array, NDArray[np.bool_]]]) -> dict[str, float]:
@@ -227,6 +247,10 @@ def render(measured: dict[str, Any]) -> str:
                 "confidence, % of the box", {"share": "share %", "median": "median", "p90": "90th"}, 100,
             ),
             *_table(hints["points"], "hint, mm: depth", {**_NOISE, "across": "across, rms"}, 1000),
+            *_table(
+                {bone: {**row, "reversed": 100 * row["reversed"]} for bone, row in hints["directions"].items()},
+                "direction of a hint's", {"median_deg": "median °", "p95_deg": "95th °", "reversed": "reversed %"}, 1,
+            ),
             f"Hints lean, degrees about the camera's x, y, z: mean over clips {lean['mean']}; rms over clips "
             f"{lean['bias']}; within a clip {lean['within']}. Their scale is {hints['scale_mean']:.2f} ± "
             f"{hints['scale_std']:.2f} of the truth, their depth {hints['depth_slope']:.2f} of that.",

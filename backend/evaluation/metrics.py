@@ -127,7 +127,7 @@ def foot_skate(found: Array, contacts: NDArray[np.uint8], rate: float) -> Array:
 
 
 def gravity_error(found: Array, true: Array) -> Array:
-    """(T,) degrees between the up directions (T, 3) that two solutions see in the same camera's (or body's) axes."""
+    """(T,) degrees between directions (T, 3): of "up" in the camera's or the body's axes, as found and in truth."""
     cross = np.linalg.norm(np.cross(found, true), axis=-1)
     return np.degrees(np.arctan2(cross, (found * true).sum(-1)))
 

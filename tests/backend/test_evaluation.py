@@ -152,7 +152,9 @@ def test_a_take_against_itself_is_without_error(tmp_path: Path) -> None:
 
 def test_a_wrong_horizon_is_measured(tmp_path: Path) -> None:
     truth, take = write_take(tmp_path / "a.npz", "a.mp4"), write_take(tmp_path / "b.npz", "a.mp4", turn=0.1)
-    result = compare.evaluate(compare.match([take], [truth]))["overall"]
+    measured = compare.evaluate(compare.match([take], [truth]))
+    result = measured["overall"]
+    assert measured["joints"]["ankle"]["turn"] == pytest.approx(np.degrees(0.1), abs=1e-3)
     assert result["gravity"] == pytest.approx(np.degrees(0.1), abs=1e-3)
     assert result["ankle_angle"] == pytest.approx(np.degrees(0.1), abs=1e-3)
     assert result["pa_mpjpe"] == pytest.approx(0.0, abs=1e-3)
@@ -170,7 +172,9 @@ def test_takes_find_their_clip_their_person_and_their_frames(tmp_path: Path) -> 
     assert pairs["a", "2"].true_rows.tolist() == list(range(20, 50))
     assert len(pairs["b", ""].rows) == 60
     text = compare.table(compare.evaluate(list(pairs.values())))
-    assert len({len(line) for line in text.splitlines()}) == 1 and "all frames" in text
+    clips, joints = (part.splitlines() for part in text.split("\n\n"))
+    assert len({len(line) for line in clips}) == 1 and "all frames" in clips[-1]
+    assert len(joints) == 2 + 14
 
 
 def test_an_index_stands_for_its_takes(tmp_path: Path) -> None:
