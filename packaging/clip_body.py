@@ -40,6 +40,7 @@ _OWNERS = (
     ("spine03", "spine1"), ("spine02", "spine1"), ("spine01", "spine3"), ("breast", "spine3"), ("neck", "neck"),
     ("", "head"),
 )  # fmt: skip
+_TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar")
 PARTS = ("skin", "shirt", "trousers", "shoes", "hair", "eye", "iris", "brow", "lips")
 
 
@@ -164,8 +165,15 @@ def _joint_centers(rig: dict, vertices: Array, cubes: dict[str, Array]) -> Array
 
 def _alignment(centers: Array) -> Array:
     """(55, 3, 3): turns what each joint moves from the bind pose into SMPL-X's T-pose: limbs straight, palms down,
-    soles flat."""
+    soles flat, the shoulders over the hips as in the neutral skeleton; the head stays level."""
     aligned = np.broadcast_to(np.eye(3), (sk.COUNT, 3, 3)).copy()
+
+    def trunk(joints: Array) -> Array:
+        shoulders = joints[[JOINT["left_shoulder"], JOINT["right_shoulder"]]].mean(0)
+        return (shoulders - joints[[1, 2]].mean(0)) * [0.0, 1.0, 1.0]
+
+    upright = rotations.to_matrix(rotations.between(trunk(centers), trunk(sk.neutral().joints())))
+    aligned[[JOINT[name] for name in _TRUNK]] = upright
     for side, sign in (("left", 1.0), ("right", -1.0)):
         hip, knee, ankle, foot, shoulder, elbow, wrist = (
             JOINT[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist")
