@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
+
+# Machines differ in speed by more than any deadline allows. A fresh clone tries the same examples every time; who
+# works on the code gets new ones.
+settings.register_profile("any machine", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

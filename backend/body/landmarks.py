@@ -8,14 +8,7 @@ from ..core import keypoints, rotations
 from ..core.rotations import Array
 from ..stages import Camera
 
-NAMES = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
-    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
-)  # fmt: skip
-INDEX = {name: i for i, name in enumerate(NAMES)}
+INDEX = {name: i for i, name in enumerate(keypoints.LANDMARKS)}
 
 # The hand model's chains, wrist first; each finger from its base to its tip.
 HAND_CHAINS = {

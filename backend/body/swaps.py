@@ -9,17 +9,11 @@ from numpy.typing import NDArray
 
 from ..core import keypoints
 from ..core.rotations import Array
-from .landmarks import NAMES
 
-
-def _exchanged(names: tuple[str, ...]) -> list[int]:
-    """For each name the index of the one on the other side."""
-    return [names.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in names]
-
-
-_LANDMARKS = np.array(_exchanged(NAMES))
+# The landmark and the keypoint lists with left and right exchanged.
+_LANDMARKS = np.array(keypoints.mirrored(keypoints.LANDMARKS))
 _KEYPOINTS = np.arange(keypoints.COUNT)
-_KEYPOINTS[:23] = _exchanged(keypoints.BODY + keypoints.FEET)
+_KEYPOINTS[:23] = keypoints.mirrored(keypoints.BODY + keypoints.FEET)
 
 # What tells left from right in motion: shoulders, elbows, wrists, hips, knees, ankles.
 _LIMBS = slice(11, 29)  # the list goes left, right, left, right, ...

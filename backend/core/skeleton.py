@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from . import rotations
+from .keypoints import mirrored
 from .rotations import Array
 
 FINGERS = ("index", "middle", "pinky", "ring", "thumb")  # SMPL-X's own order
@@ -31,7 +32,7 @@ PARENTS = np.array(
 )
 INDEX = {name: i for i, name in enumerate(JOINTS)}
 COUNT = len(JOINTS)
-MIRROR = np.array([INDEX[n.replace("left", "~").replace("right", "left").replace("~", "right")] for n in JOINTS])
+MIRROR = np.array(mirrored(JOINTS))
 
 # Surface points that follow a joint: the ends of feet, fingers, head and jaw.
 FOOT_POINTS = (

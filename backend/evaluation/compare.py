@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from ..body.landmarks import NAMES as LANDMARKS
 from ..core import keypoints, rotations, skeleton
 from ..core.errors import MocapError
+from ..core.keypoints import LANDMARKS
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.take import Take, read_take

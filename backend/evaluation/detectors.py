@@ -28,9 +28,7 @@ _BONES = {
     "shin": ("knee", "ankle"), "foot": ("heel", "big_toe"),
 }  # fmt: skip
 _ARMS, _LEGS = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", "heel")
-_OTHER = np.array(
-    [keypoints.INDEX[n.replace("left", "~").replace("right", "left").replace("~", "right")] for n in keypoints.INDEX]
-)
+_OTHER = np.array(keypoints.mirrored(keypoints.BODY + keypoints.FEET))
 
 
 def measure(pairs: list[Pair]) -> dict[str, Any]:
@@ -159,7 +157,7 @@ def _hints(pair: Pair, swapped: NDArray[np.bool_]) -> tuple[Array, Array, Array,
     assert pair.found is not None
     names = COMMON + COMMON_FEET
     points = landmark_points(pair.found)[pair.rows]
-    other = [names.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in names]
+    other = keypoints.mirrored(names)
     points = np.where(swapped[:, None, None], points[:, other], points)
     true = in_camera(pair.true, common_points(pair.true))[pair.true_rows]
     hips = [names.index("left_hip"), names.index("right_hip")]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.keypoints import LANDMARKS, mirrored
 from ..core.rotations import Array
 from ..stages import Roi
 from .crop import cut, roi_along
@@ -14,15 +15,8 @@ from .litert import Model, sigmoid
 
 SIZE = 256
 ROI_SCALE = 1.25  # region of interest: this much larger than the circle around the body
-NAMES = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
-    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
-)  # fmt: skip
-INDEX = {name: i for i, name in enumerate(NAMES)}
-MIRROR = np.array([INDEX[n.replace("left", "~").replace("right", "left").replace("~", "right")] for n in NAMES])
+INDEX = {name: i for i, name in enumerate(LANDMARKS)}
+MIRROR = np.array(mirrored(LANDMARKS))
 
 
 class PoseLook(NamedTuple):

@@ -12,7 +12,7 @@ from ..core.rotations import Array
 from ..stages import OBSERVATION, Frame, Roi
 from .face import FaceLook
 from .hands import HandLook
-from .pose import INDEX, NAMES, PoseLook
+from .pose import INDEX, PoseLook
 
 _OUTSIDE = 0.1  # confidence of a point beyond the picture's edge is at most this: it is a guess
 
@@ -66,7 +66,7 @@ def recall(record: np.void, scale: float) -> PoseLook:
     roi = Roi(x / scale, y / scale, side / scale, angle)
     points = record["keypoints"][_STAND_INS, :2].astype(float) / scale
     world, seen = record["landmarks"][:, :3].astype(float), record["landmarks"][:, 3].astype(float)
-    return PoseLook(points, seen, np.ones(len(NAMES)), world, 1.0, roi, roi)
+    return PoseLook(points, seen, np.ones(len(keypoints.LANDMARKS)), world, 1.0, roi, roi)
 
 
 def _stand_in(name: str) -> int:
@@ -76,7 +76,7 @@ def _stand_in(name: str) -> int:
     return keypoints.INDEX.get(f"{side}_{part}", keypoints.INDEX["nose"])
 
 
-_STAND_INS = np.array([_stand_in(name) for name in NAMES])
+_STAND_INS = np.array([_stand_in(name) for name in keypoints.LANDMARKS])
 
 
 def _inside(points: Array, width: int, height: int) -> NDArray[np.bool_]:

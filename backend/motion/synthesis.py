@@ -37,9 +37,7 @@ _POINTS = keypoints.BODY + keypoints.FEET
 _FROM_JOINT = [(k, _JOINT[name]) for k, name in enumerate(_POINTS) if name in _JOINT]
 _FROM_POINT = [(k, *_CARRIED[name]) for k, name in enumerate(_POINTS) if name in _CARRIED]
 _HINT_POINTS = torch.tensor([_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS])
-_SIDES = torch.tensor(
-    [_POINTS.index(n.replace("left", "~").replace("right", "left").replace("~", "right")) for n in _POINTS]
-)
+_SIDES = torch.tensor(keypoints.mirrored(_POINTS))
 _LEGS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))])
 _ARMS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))])
 _SMALL_TOES = torch.tensor([k for k, n in enumerate(_POINTS) if "small_toe" in n])
@@ -338,11 +336,9 @@ def _swap_sides(draw: _Draw, found: Tensor, confidence: Tensor, hints: Tensor) -
         found = torch.where(swapped[..., None], found[:, :, order], found)
         confidence = torch.where(swapped, confidence[:, :, order], confidence)
         points = hints[..., :-1].unflatten(-1, (len(HINTS), 3))
-        other = [HINTS.index(n) for n in HINTS]
         affected = set(which.tolist())
-        for k, name in enumerate(HINTS):
-            if int(_HINT_POINTS[k]) in affected:
-                other[k] = HINTS.index(name.replace("left", "~").replace("right", "left").replace("~", "right"))
+        mirror = keypoints.mirrored(HINTS)
+        other = [mirror[k] if int(point) in affected else k for k, point in enumerate(_HINT_POINTS)]
         points = torch.where(swapped[..., None], points[:, :, other], points)
         hints = torch.cat([points.flatten(2), hints[..., -1:]], -1)
     return found, confidence, hints

@@ -51,7 +51,7 @@ def poses(draw: st.DrawFn) -> np.ndarray:
     return np.repeat(local[None], 5, axis=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(poses())
 def test_limbs_have_the_landmarks_directions(local: np.ndarray) -> None:
     body = sk.neutral()
@@ -63,7 +63,7 @@ def test_limbs_have_the_landmarks_directions(local: np.ndarray) -> None:
         assert degrees_between(found, wanted).max() < 1.0, (a, b)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(poses())
 def test_bent_joints_give_the_twist_and_feet_and_hands_their_orientation(local: np.ndarray) -> None:
     turned, true = solved(sk.neutral(), local)

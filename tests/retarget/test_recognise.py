@@ -64,7 +64,7 @@ def test_the_family_comes_first_among_the_candidates(name: str) -> None:
     assert scores == sorted(scores, key=lambda item: -item[1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(sorted(LISTS)), LETTERS, st.sampled_from([":", "_", "|", " "]))
 def test_a_character_s_name_before_every_bone(name: str, prefix: str, separator: str) -> None:
     made = renamed(build(name), lambda bone: f"{prefix}{separator}{bone}")
@@ -109,7 +109,7 @@ def test_older_and_other_spellings() -> None:
         assert_right(recognise.recognise(to_rig(made)), made)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(sorted(LISTS)), st.integers(0, 10_000))
 def test_any_axes_of_the_armature(name: str, seed: int) -> None:
     turn = rotations.normalize(np.random.default_rng(seed).normal(size=4))
