@@ -15,10 +15,11 @@ from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.rotations import Array
 from backend.evaluation.compare import CONTACT_POINTS
-from backend.smoothing import local_quadratic
+from backend.smoothing import local_average, local_quadratic
 
 STEADY = 0.035  # seconds
-SLOW = 0.1  # m/s: what moves faster does not stand
+LIFT_REACH = 5  # frames
+SLOW, HIGH = 0.1, 0.045  # m/s, metres: what moves faster or is higher does not stand
 FORGET = 0.85  # a frame, of what a foot in the air is off
 
 
@@ -56,10 +57,12 @@ def perform(actor: Actor, motions: dict[str, Array], frames: int) -> Performance
         _raise_left_leg(local)
         contacts[:, :2] = 0
     local = _planted(body.skeleton, local, pelvis, contacts)
+    height = _feet(body.skeleton, local, pelvis)[..., 1]
+    floor = np.median(height[contacts > 0]) if contacts.any() else height.min()
+    pelvis[:, 1] += _sunk(height - floor) - floor
     feet = _feet(body.skeleton, local, pelvis)
-    if contacts.any():
-        pelvis[:, 1] -= np.median(feet[..., 1][contacts > 0])  # onto the floor
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * FPS
+    contacts &= feet[..., 1] < HIGH
     contacts[1:] &= speed < SLOW
     contacts[:-1] &= speed < SLOW
 
@@ -112,6 +115,13 @@ def _planted(body: sk.Skeleton, local: Array, pelvis: Array, contacts: Array) ->
             slid = (feet[t, mine] - feet[t - 1, mine])[standing]
             shift[t, side] = shift[t - 1, side] - slid.mean(0) if standing.any() else shift[t - 1, side] * FORGET
     return move_feet(local, pelvis, shift, body)
+
+
+def _sunk(height: Array) -> Array:
+    """(T,) metres by which to lift a body whose feet (T, 4) are at these heights, so that none is under the floor."""
+    deepest = np.pad(np.maximum(-height.min(1), 0.0), LIFT_REACH, "edge")
+    around = np.lib.stride_tricks.sliding_window_view(deepest, 2 * LIFT_REACH + 1).max(1)
+    return local_average(around[:, None, None], np.arange(len(around)) / FPS, 0.06)[:, 0, 0]
 
 
 def _feet(body: sk.Skeleton, local: Array, pelvis: Array) -> Array:

@@ -61,7 +61,7 @@ class Scene:
         return looking, -np.einsum("tab,tb->ta", looking, eye)
 
 
-RED, BLUE = {"shirt": (168, 52, 44)}, {"shirt": (52, 84, 160)}
+RED, BLUE = {"shirt": (168, 52, 44), "shoes": (36, 34, 34)}, {"shirt": (52, 84, 160)}
 GREEN = {"shirt": (64, 128, 80), "trousers": (70, 60, 52)}
 WHITE = {"shirt": (214, 210, 200), "trousers": (44, 56, 88)}
 
@@ -72,7 +72,7 @@ SCENES = {
         eye=(1.2, -4.4, 3.4), target=(0, 0, 0.7), focal=1.2,
     ),
     "upwards": Scene(
-        (Actor("06_13d", 60, heading=-25, clothes=WHITE),), eye=(-0.8, -3.9, 0.3), target=(0, 0, 1.15), focal=0.75
+        (Actor("06_15b", 10, heading=-25, clothes=WHITE),), eye=(-0.8, -3.9, 0.3), target=(0, 0, 1.15), focal=0.75
     ),
     "rolled": Scene(
         (Actor("55_01", 150, female=True, size=1.04, clothes=GREEN),),

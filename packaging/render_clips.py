@@ -38,7 +38,7 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out" / "clips"
 SCRIPT = Path(__file__).with_name("render_clip_in_blender.py")
 COLORS = {
-    "skin": (206, 158, 128), "shirt": (150, 60, 60), "trousers": (58, 62, 78), "shoes": (36, 34, 34),
+    "skin": (206, 158, 128), "shirt": (150, 60, 60), "trousers": (58, 62, 78), "shoes": (222, 220, 214),
     "hair": (62, 42, 30), "eye": (235, 232, 226), "iris": (44, 34, 28), "brow": (66, 46, 34), "lips": (168, 92, 84),
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ _SIDES = ("left", "right")
 COMMON = [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in _SIDES]
 COMMON_FEET = [f"{side}_{part}" for part in ("heel", "big_toe") for side in _SIDES]
 PAIRS = [(k, k + 1) for k in range(0, len(COMMON), 2)]  # of left and right in COMMON
-NEAR = 1.0  # a reference is a take's when they are less than this share of the person's box apart
+NEAR = 0.25  # of the person's box: what is farther away in the picture is somebody else
 APART = 0.06  # metres between left and right, on average, from which a swap can be told
 
 # Name in the JSON -> heading of the table. The unit is the heading's.
@@ -71,8 +71,9 @@ class Pair:
 def match(takes: list[Path], references: list[Path]) -> list[Pair]:
     """Every reference with the take that shows the same person.
 
-    Files belong together when their provenance names the same video (or none at all); persons are told by where they
-    are in the picture, frames by their timestamps (within half a frame). A take may be the index (.json) of several.
+    Files belong together when their provenance names the same video (or none at all); frames are matched by their
+    timestamps (within half a frame), persons by the frames in which they are in the same place of the picture. Frames
+    in which a take has gone over to somebody else do not count as seen. A take may be the index (.json) of several.
     Raises MocapError take-unreadable.
     """
     clips: dict[str, tuple[list[Take], list[tuple[Path, Take]]]] = defaultdict(lambda: ([], []))
@@ -100,36 +101,27 @@ def _video(take: Take) -> str:
 
 def _match_clip(clip: str, takes: list[Take], references: list[tuple[Path, Take]]) -> list[Pair]:
     rows = [[_common_rows(take, true) for take in takes] for _, true in references]
-    cost = np.full((len(references), len(takes)), np.inf)
-    for i, (_, true) in enumerate(references):
-        for j, take in enumerate(takes):
-            cost[i, j] = _distance(take, true, *rows[i][j])
-    chosen = dict(zip(*linear_sum_assignment(np.minimum(cost, 1e3)), strict=True)) if takes else {}
-    none = np.zeros(0, int)
+    shared = np.array([[len(true_rows) for _, true_rows in row] for row in rows]).reshape(len(references), len(takes))
+    chosen = dict(zip(*linear_sum_assignment(-shared), strict=True))
     pairs = []
     for i, (path, true) in enumerate(references):
         person = path.stem.rpartition(".")[2] if len(references) > 1 else ""
         mine = chosen.get(i)
-        if mine is None or cost[i, mine] > NEAR:
-            pairs.append(Pair(clip, person, None, true, none, none))
+        if mine is None or not shared[i, mine]:
+            pairs.append(Pair(clip, person, None, true, np.zeros(0, int), np.zeros(0, int)))
         else:
             pairs.append(Pair(clip, person, takes[mine], true, *rows[i][mine]))
     return pairs
 
 
 def _common_rows(take: Take, true: Take) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of both that show the same moment and, by the middle of the body in the picture, the same person."""
     step = float(np.median(np.diff(true.times))) if len(true) > 1 else 1.0
     nearest = np.abs(true.times[:, None] - take.times).argmin(1)
-    near = np.abs(take.times[nearest] - true.times) < 0.5 * step
-    return nearest[near], np.flatnonzero(near)
-
-
-def _distance(take: Take, true: Take, rows: NDArray[np.int64], true_rows: NDArray[np.int64]) -> float:
-    """Median distance of what both say is the middle of the body in the picture, as a share of the person's box."""
-    if not len(rows):
-        return np.inf
-    found, seen = (project(t, t["joints"][:, BODY])[r] for t, r in ((take, rows), (true, true_rows)))
-    return float(np.median(np.linalg.norm((found - seen).mean(1), axis=-1) / box_size(true)[true_rows]))
+    there = np.abs(take.times[nearest] - true.times) < 0.5 * step
+    found, seen = (project(t, t["joints"][:, BODY]).mean(1) for t in (take, true))
+    there &= np.linalg.norm(found[nearest] - seen, axis=-1) < NEAR * box_size(true)
+    return nearest[there], np.flatnonzero(there)
 
 
 def in_camera(take: Take, points: Array) -> Array:
