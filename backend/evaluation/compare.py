@@ -30,7 +30,7 @@ COMMON = [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "kn
 COMMON_FEET = [f"{side}_{part}" for part in ("heel", "big_toe") for side in _SIDES]
 PAIRS = [(k, k + 1) for k in range(0, len(COMMON), 2)]  # of left and right in COMMON
 NEAR = 0.25  # of the person's box: what is farther away in the picture is somebody else
-APART = 0.06  # metres between left and right, on average, from which a swap can be told
+APART, APART_2D = 0.06, 0.035  # metres, shares of the box between left and right from which a swap can be told
 
 # Name in the JSON -> heading of the table. The unit is the heading's.
 COLUMNS = {
@@ -191,7 +191,7 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
         k = [keypoints.INDEX[name] for name in COMMON]
         sizes = box_size(true)[g, None, None]
         pixels, truths = (t["keypoints2d"][r][:, k, :2] / sizes for t, r in ((found, p), (true, g)))
-        out["swaps_detected"] = _share(*metrics.swapped(pixels, truths, PAIRS, APART / 1.7))
+        out["swaps_detected"] = _share(*metrics.swapped(pixels, truths, PAIRS, APART_2D))
     out |= _pixels(pair)
     return out | _over_time(pair, joints, seen - seen[:, :1], true_seen - true_seen[:, :1], feet[:, CONTACT_POINTS])
 

@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import keypoints, rotations
+from ..core.errors import MocapError
 from ..core.rotations import Array
 from . import metrics
-from .compare import APART, COMMON, COMMON_FEET, PAIRS, Pair, box_size, common_points, in_camera, landmark_points
+from .compare import APART_2D, COMMON, COMMON_FEET, PAIRS, Pair, box_size, common_points, in_camera, landmark_points
 
 CONFIDENCES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 1.0)
 SEEN = 0.1  # confidence from which on a keypoint's error counts as noise; below it is a guess
+LOST = 0.12  # of the box: what is farther off is a limb that was not found, no noise
+LONG = 10  # frames: shorter takes tell nothing
 LAGS = 6  # frames over which the memory of errors is fitted
 GROUPS = ("nose", "eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "heel", "big_toe")
 _SWAPS = {"all": PAIRS, "arms": PAIRS[:3], "legs": PAIRS[3:]}
@@ -31,69 +34,90 @@ _ARMS, _LEGS = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "toe", "
 _OTHER = np.array(keypoints.mirrored(keypoints.BODY + keypoints.FEET))
 
 
+Swaps = tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]
+
+
 def measure(pairs: list[Pair]) -> dict[str, Any]:
-    """Figures for every group of keypoints, for confidences, the model's own 3D points ("hints") and swaps."""
+    """Figures for every group of keypoints, for confidences, the model's own 3D points ("hints") and swaps.
+
+    Raises MocapError bad-request when there is nothing to tell them from.
+    """
+    long = [pair for pair in pairs if len(pair.rows) >= LONG and "keypoints2d" in pair.true]
+    if not long:
+        raise MocapError("bad-request", f"No take shows anybody of the references for {LONG} frames.")
+    swaps = [_swaps(pair) for pair in long]
+    points, confidence = _keypoint_figures(long, swaps)
+    return {
+        "clips": len(long),
+        "frames": sum(len(pair.rows) for pair in long),
+        "keypoints": points,
+        "confidence": confidence,
+        "hints": _hint_figures(long, swaps),
+        "swaps": _swap_figures(swaps),
+    }
+
+
+def _keypoint_figures(pairs: list[Pair], swaps: list[Swaps]) -> tuple[dict[str, Any], list[dict[str, float]]]:
     series: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
+    lost: dict[str, list[NDArray[np.bool_]]] = defaultdict(list)
+    confidence: list[Array] = []
+    sizes: list[Array] = []
+    for pair, (swapped, _) in zip(pairs, swaps, strict=True):
+        errors, seen = _keypoint_errors(pair, swapped)
+        size, in_view = np.linalg.norm(errors, axis=-1), seen[..., 1] > 0
+        for name, k in keypoints.INDEX.items():
+            if group := _group(name):
+                counted = in_view[:, k] & (seen[:, k, 0] > SEEN)
+                series[group].append((errors[:, k], counted & (size[:, k] < LOST)))
+                lost[group].append(size[counted, k] >= LOST)
+                confidence.append(seen[in_view[:, k], k, 0])
+                sizes.append(size[in_view[:, k], k])
+    figures = {g: {**_noise(series[g]), "lost": float(np.concatenate(lost[g]).mean())} for g in GROUPS}
+    return figures, _by_confidence(np.concatenate(confidence), np.concatenate(sizes))
+
+
+def _hint_figures(pairs: list[Pair], swaps: list[Swaps]) -> dict[str, Any]:
     depth: dict[str, list[tuple[Array, NDArray[np.bool_]]]] = defaultdict(list)
     across: dict[str, list[Array]] = defaultdict(list)
     directions: dict[str, list[Array]] = defaultdict(list)
-    confidence: list[Array] = []
-    size_of_error: list[Array] = []
     leans: list[Array] = []
     scales: list[float] = []
     slopes: list[float] = []
-    spans: dict[str, list[int]] = {kind: [] for kind in _SWAPS}
-    frames = told_frames = 0
-    for pair in pairs:
-        if pair.found is None or len(pair.rows) < 10:
-            continue
-        swapped, told = _swaps(pair)
-        frames, told_frames = frames + len(pair.rows), told_frames + int(told.sum())
-        for kind, lengths in _spans(swapped).items():
-            spans[kind] += lengths
-        errors, seen = _keypoint_errors(pair, swapped)
-        valid = seen[..., 1] > 0
-        for name, k in keypoints.INDEX.items():
-            if group := _group(name):
-                series[group].append((errors[:, k], valid[:, k] & (seen[:, k, 0] > SEEN)))
-                confidence.append(seen[valid[:, k], k, 0])
-                size_of_error.append(np.linalg.norm(errors[valid[:, k], k], axis=-1))
+    for pair, (swapped, _) in zip(pairs, swaps, strict=True):
         points, truth, lean, scale = _hints(pair, swapped["all"])
-        off = points - truth
         leans.append(lean)
         scales.append(scale)
         slopes.append(float((points[..., 2] * truth[..., 2]).sum() / (truth[..., 2] ** 2).sum()))
-        for bone, ends in _BONES.items():
-            directions[bone] += [_direction_errors(points, truth, f"{side}_{ends[0]}", f"{side}_{ends[1]}")
-                                 for side in ("left", "right")]  # fmt: skip
-        trusted = ~(swapped["all"] | swapped["arms"] | swapped["legs"])
+        for bone, (start, end) in _BONES.items():
+            for side in ("left", "right"):
+                directions[bone].append(_direction_errors(points, truth, f"{side}_{start}", f"{side}_{end}"))
+        trusted, off = ~(swapped["all"] | swapped["arms"] | swapped["legs"]), points - truth
         for k, name in enumerate(COMMON + COMMON_FEET):
-            group = _group(name) or name
+            group = name.partition("_")[2]
             depth[group].append((off[:, k, 2:], trusted))
             across[group].append(np.linalg.norm(off[trusted, k, :2], axis=-1))
     return {
-        "clips": len(leans),
-        "frames": frames,
-        "keypoints": {group: _noise(series[group]) for group in GROUPS},
-        "confidence": _by_confidence(np.concatenate(confidence), np.concatenate(size_of_error)),
-        "hints": {
-            "points": {g: {**_noise(depth[g]), "across": _rms(np.concatenate(across[g]))} for g in depth},
-            "directions": {bone: _angles(np.concatenate(parts)) for bone, parts in directions.items()},
-            "lean_deg": _lean(leans),
-            "scale_mean": float(np.mean(scales)),
-            "scale_std": float(np.std(scales)),
-            "depth_slope": float(np.mean(slopes)),
-        },
-        "swaps": {
-            kind: {
-                "share": sum(lengths) / max(told_frames, 1),
-                "spans": len(lengths),
-                "frames_median": float(np.median(lengths)) if lengths else 0.0,
-                "frames_longest": max(lengths, default=0),
-            }
-            for kind, lengths in spans.items()
-        },
+        "points": {g: {**_noise(depth[g]), "across": _rms(np.concatenate(across[g]))} for g in depth},
+        "directions": {bone: _angles(np.concatenate(parts)) for bone, parts in directions.items()},
+        "lean_deg": _lean(leans),
+        "scale_mean": float(np.mean(scales)),
+        "scale_std": float(np.std(scales)),
+        "depth_slope": float(np.mean(slopes)),
     }
+
+
+def _swap_figures(swaps: list[Swaps]) -> dict[str, dict[str, float]]:
+    told = max(sum(int(told.sum()) for _, told in swaps), 1)
+    figures = {}
+    for kind in _SWAPS:
+        lengths = [length for swapped, _ in swaps for length in _spans(swapped[kind])]
+        figures[kind] = {
+            "share": sum(lengths) / told,
+            "spans": len(lengths),
+            "frames_median": float(np.median(lengths)) if lengths else 0.0,
+            "frames_longest": max(lengths, default=0),
+        }
+    return figures
 
 
 def _group(name: str) -> str | None:
@@ -101,26 +125,23 @@ def _group(name: str) -> str | None:
     return part if part in GROUPS else None
 
 
-def _swaps(pair: Pair) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_]]:
+def _swaps(pair: Pair) -> Swaps:
     """Kind of swap -> frames (T,) that have it (arms, legs: those alone), and in which frames it can be told."""
     assert pair.found is not None
     k = [keypoints.INDEX[name] for name in COMMON]
     sizes = box_size(pair.true)[pair.true_rows, None, None]
     pixels = pair.found["keypoints2d"][pair.rows][:, k, :2] / sizes
     truth = pair.true["keypoints2d"][pair.true_rows][:, k, :2] / sizes
-    found = {kind: metrics.swapped(pixels, truth, pairs, APART / 1.7) for kind, pairs in _SWAPS.items()}
+    found = {kind: metrics.swapped(pixels, truth, pairs, APART_2D) for kind, pairs in _SWAPS.items()}
     everything, told = found["all"]
     both = everything & (found["arms"][0] | ~found["arms"][1]) & (found["legs"][0] | ~found["legs"][1])
     return {"all": both, "arms": found["arms"][0] & ~both, "legs": found["legs"][0] & ~both}, told
 
 
-def _spans(swapped: dict[str, NDArray[np.bool_]]) -> dict[str, list[int]]:
-    """Lengths in frames of the unbroken runs."""
-    out = {}
-    for kind, on in swapped.items():
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
-        out[kind] = (edges[1::2] - edges[::2]).tolist()
-    return out
+def _spans(on: NDArray[np.bool_]) -> list[int]:
+    """Lengths in frames of the unbroken runs of True in (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
+    return (edges[1::2] - edges[::2]).tolist()
 
 
 def _keypoint_errors(pair: Pair, swapped: dict[str, NDArray[np.bool_]]) -> tuple[Array, Array]:
@@ -239,7 +260,7 @@ def render(measured: dict[str, Any]) -> str:
         [
             f"{measured['clips']} persons in clips, {measured['frames']} frames.",
             "",
-            *_table(measured["keypoints"], "keypoint, % of the box", _NOISE, 100),
+            *_table(measured["keypoints"], "keypoint, % of the box", {**_NOISE, "lost": "lost %"}, 100),
             *_table(
                 {f"{row['from']}–{row['to']}": row for row in measured["confidence"]},
                 "confidence, % of the box", {"share": "share %", "median": "median", "p90": "90th"}, 100,

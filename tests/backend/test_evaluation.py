@@ -188,6 +188,11 @@ def test_an_index_stands_for_its_takes(tmp_path: Path) -> None:
     assert caught.value.code == "take-unreadable"
 
 
+def test_detectors_need_somebody_to_look_at() -> None:
+    with pytest.raises(MocapError):
+        detectors.measure([])
+
+
 def test_noise_is_split_into_its_parts() -> None:
     count, memory = 4000, 0.8
     series = []
