@@ -24,6 +24,7 @@ from .proportions import middle, proportioned
 from .twist import about, settled_angle, signed_angle
 
 NOISE = np.array([0.008, 0.008, 0.022])  # metres; depth is the landmark model's weak side
+FOOT_DEPTH = 1.5  # the landmark model flattens feet along the line of sight by so much (docs/evaluation.md)
 HEAD_PITCH = np.radians(4.0)  # the nose lies a little below the line through the ears of a level head
 SIDES = (("left", 1.0), ("right", -1.0))
 
@@ -62,6 +63,9 @@ def _seen_points(observations: NDArray[Any], camera: Camera) -> tuple[Array, Arr
     place = landmarks.place_points(points[:, mine], seen[..., :2], seen[..., 2] ** 2 + 1e-3, camera)
     points[:, mine] = landmarks.on_rays(points[:, mine], place, seen[..., :2], seen[..., 2], camera)
     points -= middle(points, "hip")[:, None]
+    for side, _ in SIDES:
+        ankle, foot = L[f"{side}_ankle"], [L[f"{side}_heel"], L[f"{side}_foot_index"]]
+        points[:, foot, 2] += (FOOT_DEPTH - 1.0) * (points[:, foot, 2] - points[:, [ankle], 2])
     return keep_fast(points, observations["time"].astype(float), weights, NOISE), weights
 
 
@@ -144,7 +148,7 @@ def _leg(
     hip, knee, ankle = (JOINT[f"{side}_{n}"] for n in ("hip", "knee", "ankle"))
     seen = {n: points[:, L[f"{side}_{n}"]] for n in ("hip", "knee", "ankle", "heel", "foot_index")}
     thigh, shin = seen["knee"] - seen["hip"], seen["ankle"] - seen["knee"]
-    foot = seen["foot_index"] - seen["heel"]
+    foot, heel = seen["foot_index"] - seen["heel"], seen["ankle"] - seen["heel"]
 
     # Thigh: direction from hip to knee; turned about itself so that the knee's axis lies across the leg's plane.
     swing = rotations.multiply(
@@ -155,9 +159,9 @@ def _leg(
     across_foot = np.cross(-rotations.normalize(shin), foot)
     along = rotations.normalize(thigh)
     angles = np.stack([signed_angle(axis, bend, along), signed_angle(axis, across_foot, along)], -1)
-    # A knee bends backwards only: a plane that would need more than a quarter turn of the thigh is noise.
-    plausible = np.clip(np.cos(angles[:, 0]) + 0.5, 0.0, 1.0)
-    evidence = np.stack([np.sum(bend**2, -1) * plausible * 4.0, np.full(len(thigh), 0.15)], -1)
+    # Knees bend backwards and feet point forwards: what would turn the thigh by more than that is not believed.
+    plausible = np.clip(np.cos(angles) + [0.5, 0.0], 0.0, 1.0)
+    evidence = np.stack([4.0 * np.sum(bend**2, -1), np.full(len(thigh), 0.15)], -1) * plausible
     evidence *= weights[:, [L[f"{side}_knee"], L[f"{side}_foot_index"]]]
     turned[:, hip] = rotations.multiply(about(along, settled_angle(angles, evidence, 0.1, times)), swing)
 
@@ -168,8 +172,10 @@ def _leg(
     toe = skeleton.points[f"{side}_big_toe"][1] * 0.7 + skeleton.points[f"{side}_small_toe"][1] * 0.3
     rest_toe = toe + rest[JOINT[f"{side}_foot"]] - rest[ankle]
     rest_heel = skeleton.points[f"{side}_heel"][1]
-    seen_foot = _aligned(foot, seen["ankle"] - seen["heel"], rest_toe - rest_heel, -rest_heel)
-    turned[:, ankle] = _within(turned[:, knee], seen_foot, np.radians(75.0))
+    seen_foot = _aligned(foot, heel, rest_toe - rest_heel, -rest_heel)
+    # The landmark model often takes a foot for its mirror image: what no ankle can do leaves the foot at rest.
+    trust = np.clip((np.radians(110.0) - rotations.angle_between(turned[:, knee], seen_foot)) / np.radians(50.0), 0, 1)
+    turned[:, ankle] = rotations.slerp(turned[:, knee], seen_foot, trust)
     turned[:, JOINT[f"{side}_foot"]] = turned[:, ankle]
 
 

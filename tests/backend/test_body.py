@@ -167,3 +167,15 @@ def test_moved_feet_arrive_and_keep_their_orientation(shift: list[float]) -> Non
     assert rotations.angle_between(before, after)[:, ankles].max() < 1e-6
     lengths = np.linalg.norm(there[:, 4] - there[:, 1]), np.linalg.norm(joints[:, 4] - joints[:, 1])
     assert lengths[0] == pytest.approx(lengths[1], abs=1e-9)
+
+
+def test_a_foot_that_points_backwards_is_left_at_rest() -> None:
+    body, local = sk.neutral(), standing(5)
+    points, hand = landmarks(body, local, np.zeros((5, 3)))
+    ankle, heel, toe = (analytic.L[f"left_{name}"] for name in ("ankle", "heel", "foot_index"))
+    points[:, [heel, toe], 2] = 2 * points[:, [ankle], 2] - points[:, [heel, toe], 2]  # mirrored in depth
+    turned = analytic.pose(points, np.ones((5, 33)), hand, np.arange(5) / 30.0, body)
+    true, _ = sk.forward_kinematics(body, local, np.zeros((5, 3)))
+    error = np.degrees(rotations.angle_between(turned, true))
+    assert error[:, JOINT["left_ankle"]].max() < 25.0
+    assert error[:, JOINT["left_hip"]].max() < 10.0
