@@ -1,4 +1,4 @@
-"""The command line: `python -m backend capture | serve | doctor | info | train`."""
+"""The command line: `python -m backend capture | resolve | serve | doctor | info | train`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -17,7 +17,7 @@ from .cancel import Cancel
 from .core.errors import CODES, MocapError
 from .core.protocol import Message
 from .engines import DEVICES, ENGINES
-from .job import Job
+from .job import Job, Resolve
 from .serve import as_failure, serve
 
 
@@ -45,7 +45,33 @@ def _capture(options: argparse.Namespace) -> int:
         fps=options.fps,
         device=options.device,
         engines=dict(options.engine),
+        focal=options.focal,
+        tilt=options.tilt,
     )
+    from .pipeline import capture  # late: --help and doctor work without the packages
+
+    return _follow(lambda emit, cancelled: capture(job, emit, cancelled))
+
+
+def _resolve(options: argparse.Namespace) -> int:
+    from .observations import observations_of
+    from .resolve import resolve
+
+    observations = observations_of(options.take.absolute())
+    output = options.output or observations.with_suffix(".npz")
+    job = Resolve(
+        observations=observations,
+        output=output.absolute(),
+        people=options.people,
+        engines=dict(options.engine),
+        focal=options.focal,
+        tilt=options.tilt,
+    )
+    return _follow(lambda emit, cancelled: resolve(job, emit, cancelled))
+
+
+def _follow(work: Callable[[Callable[[Message], None], Callable[[], bool]], list[Path]]) -> int:
+    """Do work that can be cancelled, with its progress on standard error and its takes on standard output."""
     cancelled = MocapError("cancelled", "The capture was cancelled.")
 
     def abort() -> None:
@@ -56,11 +82,9 @@ def _capture(options: argparse.Namespace) -> int:
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: cancel.request())
-    from .pipeline import capture  # late: --help and doctor work without the packages
-
     report = Report(sys.stderr)
     try:
-        takes = capture(job, report, cancel.requested)
+        takes = work(report, cancel.requested)
     finally:
         cancel.finish()
         report.close()
@@ -184,11 +208,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--fps", type=float, help="look at about so many frames a second (default: all)")
     command.add_argument("--device", choices=DEVICES, default=DEVICES[0])
-    command.add_argument(
-        "--engine", action="append", default=[], type=_engine, metavar="STAGE=NAME",
-        help="; ".join(f"{stage}={'|'.join(named)}" for stage, named in ENGINES.items()),
-    )  # fmt: skip
+    _add_solving(command)
     command.set_defaults(run=_capture)
+
+    command = commands.add_parser("resolve", help="solve a capture again from its keypoints, in seconds")
+    command.add_argument("take", type=Path, help="one of its takes, or the .keypoints file beside them")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="TAKE.npz", help="default: the takes that are there are replaced"
+    )
+    command.add_argument("--people", help="as for capture (default: as captured)")
+    _add_solving(command)
+    command.set_defaults(run=_resolve)
 
     command = commands.add_parser("serve", help="one capture for a parent process, as JSON lines on stdin and stdout")
     command.set_defaults(run=_serve)
@@ -218,6 +248,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", default="cpu", help="as torch names it (default: cpu)")
     command.set_defaults(run=_train)
     return parser
+
+
+def _add_solving(command: argparse.ArgumentParser) -> None:
+    """What can be said about engines and camera, at first and when solving again."""
+    command.add_argument(
+        "--engine", action="append", default=[], type=_engine, metavar="STAGE=NAME",
+        help="; ".join(f"{stage}={'|'.join(named)}" for stage, named in ENGINES.items()),
+    )  # fmt: skip
+    command.add_argument("--focal", type=float, metavar="MM", help="the lens, as its 35 mm equivalent")
+    command.add_argument("--tilt", type=float, metavar="DEGREES", help="how far the camera looks down")
 
 
 def _engine(text: str) -> tuple[str, str]:

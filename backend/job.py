@@ -1,4 +1,4 @@
-"""What a capture is asked to do; the same for the command line and for the wire."""
+"""What a capture, or solving one again, is asked to do; the same for the command line and for the wire."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from .core.errors import MocapError
 
 @dataclass(frozen=True)
 class Job:
-    """One capture. start, end: seconds in the clip; fps: frames a second to look at, all of them when None."""
+    """One capture. start, end: seconds in the clip; fps: frames a second to look at, all of them when None.
+
+    focal: the lens as its 35 mm equivalent, millimetres, where the file does not tell or tells it wrong; tilt: degrees
+    that the camera looks down, where what people do must not decide it.
+    """
 
     video: Path
     output: Path
@@ -23,12 +27,19 @@ class Job:
     fps: float | None = None
     device: str = "cpu"
     engines: Mapping[str, str] = field(default_factory=dict)
+    focal: float | None = None
+    tilt: float | None = None
 
     def __post_init__(self) -> None:
         """Raises MocapError bad-request or range-outside."""
-        for name, value in (("start", self.start), ("end", self.end), ("fps", self.fps)):
+        for name in ("start", "end", "fps", "focal", "tilt"):
+            value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise MocapError("bad-request", f"{name} must be a finite number, not {value}.")
+        if self.focal is not None and not 5 <= self.focal <= 2000:
+            raise MocapError("bad-request", f"The lens must be 5 to 2000 mm long, not {self.focal:g}.")
+        if self.tilt is not None and not -90 < self.tilt < 90:
+            raise MocapError("bad-request", f"The tilt must lie between -90 and 90 degrees, not be {self.tilt:g}.")
         if self.fps is not None and self.fps <= 0:
             raise MocapError("bad-request", f"fps must be more than 0, not {self.fps:g}.")
         if self.start is not None and self.end is not None and self.end <= self.start:
@@ -49,9 +60,39 @@ class Job:
                 fps=_number(request["fps"]),
                 device=str(request["device"]),
                 engines={str(stage): str(name) for stage, name in request["engines"].items()},
+                focal=_number(request["focal"]),
+                tilt=_number(request["tilt"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MocapError("bad-request", f"The capture request cannot be understood ({error!r}).") from error
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """Solve a capture again from its keypoints. What is None stays as it was captured; engines of `body` and later
+    stages can be changed."""
+
+    observations: Path
+    output: Path
+    people: str | None = None
+    engines: Mapping[str, str] = field(default_factory=dict)
+    focal: float | None = None
+    tilt: float | None = None
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any]) -> Resolve:
+        """The job of the wire's `resolve` message. Raises MocapError bad-request."""
+        try:
+            return cls(
+                observations=Path(request["observations"]).absolute(),
+                output=Path(request["output"]).absolute(),
+                people=None if request["people"] is None else str(request["people"]),
+                engines={str(stage): str(name) for stage, name in request["engines"].items()},
+                focal=_number(request["focal"]),
+                tilt=_number(request["tilt"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise MocapError("bad-request", f"The request cannot be understood ({error!r}).") from error
 
 
 def _number(value: Any) -> float | None:

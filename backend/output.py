@@ -189,6 +189,7 @@ def provenance_of(
         "engines": chain.describe(),
         "settings": {
             "start": job.start, "end": job.end, "people": job.people, "fps": job.fps, "device": job.device,
+            "focal": job.focal, "tilt": job.tilt,
         },
         "versions": {"video_mocap": engines.version(), "python": platform.python_version(), **_versions()},
         "warnings": warnings,

@@ -6,6 +6,7 @@
           -> root and feet                                                  settle()    whole clip, few numbers a frame
           -> take                                                           write_takes()
 
+`observations.keep` leaves what `track` saw beside the takes, and `resolve` solves it again with other settings.
 `track` leaves its observations in a store on disk, where a killed capture continues, and shows a preview of every
 person half a second behind (`live`). Nothing here holds more than some windows of frames in memory, whatever the
 clip's length; all that grows with it is a few numbers a frame for the root.
@@ -28,15 +29,17 @@ from .core import protocol
 from .core.errors import MocapError
 from .core.protocol import Message
 from .core.skeleton import Skeleton
+from .core.take import observations_path
 from .job import Job
 from .live import LiveView
+from .observations import keep, relative
 from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .stages import OBSERVATION, BodySolver, Motion, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
-from .world.camera import level_camera
+from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
@@ -72,7 +75,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     progress.stage("prepare", 0, 0)
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)
-    info = probe(job.video)
+    info = with_lens(probe(job.video), job.focal)
     if min(info.width, info.height) < SMALLEST:
         raise MocapError("video-too-small", f"{info.path.name} is only {info.width} x {info.height} pixels large.")
     folder = working_folder(job.output)
@@ -83,17 +86,25 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
         run = Run(job, choice, info, chain, solver, store, progress)
         try:
             track(run)
-            people = choose_people(run)
-            ground, skeletons = measure(run, people)
-            persons = solve(run, skeletons, ground)
-            provenance = provenance_of(job, info, sha256, chain, store.warnings)
-            takes = write_takes(job, persons, ground.camera, store, provenance, info, progress)
+            takes = finish(run, sha256, observations_path(job.output))
         except MocapError as error:
             if error.code in ("no-person", "person-missing") or not len(store):
                 store.remove()  # there is nothing to continue
             raise
         store.remove()
     return takes
+
+
+def finish(run: Run, sha256: str, observations: Path) -> list[Path]:
+    """From what was tracked to the takes. observations: the file that keeps it; written here when it is not there."""
+    people = choose_people(run)
+    ground, skeletons = measure(run, people)
+    persons = solve(run, skeletons, ground)
+    provenance = provenance_of(run.job, run.info, sha256, run.chain, run.store.warnings)
+    if observations == observations_path(run.job.output):
+        keep(run.store, observations, provenance)
+    provenance["observations"] = relative(observations, run.job.output.parent)
+    return write_takes(run.job, persons, ground.camera, run.store, provenance, run.info, run.progress)
 
 
 def track(run: Run) -> None:
@@ -158,7 +169,7 @@ def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
         samples = np.concatenate(_samples(store.person(track)))
         skeleton = solver.measure(samples, level)
         motions[track] = skeleton, steadied(solver.solve(samples, skeleton, level), samples["turn"])
-    ground = find_ground(motions, level)
+    ground = find_ground(motions, level, run.job.tilt)
     skeletons = {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
     for track, skeleton in skeletons.items():
         progress.track(track, skeleton.offsets.astype(np.float32))

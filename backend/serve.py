@@ -1,4 +1,4 @@
-"""`python -m backend serve`: one capture for a parent process, over the wire of `core.protocol`.
+"""`python -m backend serve`: one capture, or solving one again, for a parent process, over the wire of `core.protocol`.
 
 Standard output carries the protocol and nothing else: what libraries print goes to standard error. A line on standard
 input, its end (the parent is gone), or a signal cancels the job.
@@ -12,13 +12,14 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 from typing import IO, BinaryIO
 
 from .cancel import Cancel
 from .core.errors import CODES, MocapError
 from .core.protocol import FINAL, PROTOCOL, REPLIES, REQUESTS, Message, decode, encode
 from .engines import capabilities, version
-from .job import Job
+from .job import Job, Resolve
 
 HEARTBEAT = 1.0  # seconds
 
@@ -54,15 +55,13 @@ def serve() -> int:
         wire.send({"type": "hello", "protocol": PROTOCOL, "version": version(), "capabilities": capabilities()})
         # Unbuffered: a buffered reader that a thread waits in cannot be shut down with the interpreter.
         stdin = open(0, "rb", buffering=0, closefd=False)
-        job = _read_job(stdin)
+        request = _read_request(stdin)
         for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: cancel.request())
         threading.Thread(target=_listen, args=(stdin, cancel), daemon=True).start()
         threading.Thread(target=_beat, args=(wire, started), daemon=True).start()
-        from .pipeline import capture  # late: hello must not wait for the packages, and one may be missing
-
-        takes = capture(job, wire.send, cancel.requested)
+        takes = _run(request, wire, cancel)
         wire.send({"type": "done", "takes": [str(path) for path in takes], "seconds": time.monotonic() - started})
         return 0
     except BrokenPipeError:
@@ -94,14 +93,25 @@ def _claim_stdout() -> IO[str]:
     return wire
 
 
-def _read_job(stdin: BinaryIO) -> Job:
+def _run(request: Message, wire: Wire, cancel: Cancel) -> list[Path]:
+    """Do what was asked for. Imports late: hello must not wait for the packages, and one may be missing."""
+    if request["type"] == "resolve":
+        from .resolve import resolve
+
+        return resolve(Resolve.from_request(request), wire.send, cancel.requested)
+    from .pipeline import capture
+
+    return capture(Job.from_request(request), wire.send, cancel.requested)
+
+
+def _read_request(stdin: BinaryIO) -> Message:
     line = stdin.readline().decode("utf-8", errors="replace")
     if not line:
         raise MocapError("cancelled", "Nothing was asked for.")
     request = decode(line, REQUESTS)
-    if request is None or request["type"] != "capture":
-        raise MocapError("protocol-mismatch", f"The first line must be a capture request, not {line[:80]!r}.")
-    return Job.from_request(request)
+    if request is None or request["type"] == "cancel":
+        raise MocapError("protocol-mismatch", f"The first line must be a request, not {line[:80]!r}.")
+    return request
 
 
 def _listen(stdin: BinaryIO, cancel: Cancel) -> None:

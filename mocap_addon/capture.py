@@ -53,6 +53,8 @@ class Request:
     fps: float | None = None
     device: str = "cpu"
     engines: dict[str, str] = field(default_factory=dict)
+    focal: float | None = None
+    tilt: float | None = None
 
     def message(self) -> Message:
         """The fields of the wire's request."""

@@ -35,6 +35,7 @@ CODES: dict[str, tuple[int, str]] = {
     "backend-died": (5, "What was computed has been kept. Capture again to continue; if it happens again, see the log file."),
     "backend-silent": (5, "The backend stopped answering and was ended. Capture again to continue; see the log file."),
     "take-unreadable": (3, "The take file is damaged or of another kind: capture again."),
+    "keypoints-unreadable": (3, "Choose the .keypoints file beside the take; where it is lost or damaged, capture again."),
     "motion-unreadable": (3, "Choose a take, an AMASS or SMPL-X .npz file, or a .bvh file; export a damaged one again."),
     "blend-unreadable": (3, "Choose a .blend file that this version of Blender can open."),
     "rig-missing": (3, "Choose the character's armature; on the command line: --armature NAME."),

@@ -4,7 +4,8 @@ One job, one child process (`python -m backend serve`). Both directions carry on
 Logs go to stderr, never to stdout.
 
 To the child:
-    capture    video, output, start, end, people, fps, device, engines     the job; must come first
+    capture    video, output, start, end, people, fps, device, engines, focal, tilt    the job; must come first
+    resolve    observations, output, people, engines, focal, tilt          or: solve a capture again
     cancel                                                                 stop now, keep what there is
 
 From the child, in this order:
@@ -38,12 +39,13 @@ from numpy.typing import NDArray
 
 from .errors import MocapError
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 Message = dict[str, Any]
 
 REQUESTS: dict[str, tuple[str, ...]] = {
-    "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines"),
+    "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines", "focal", "tilt"),
+    "resolve": ("observations", "output", "people", "engines", "focal", "tilt"),
     "cancel": (),
 }
 REPLIES: dict[str, tuple[str, ...]] = {

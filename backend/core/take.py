@@ -24,6 +24,9 @@ Top-level arrays (T frames; world: z up, floor at z = 0, metres; camera: x right
 A capture of one person writes TAKE.npz. A capture of several writes TAKE.1.npz, TAKE.2.npz, ... (the number is the
 track's) and the index TAKE.json: {"takes": [{"track", "name", "file", "frames", "first", "last"}], "video": ...}.
 All persons of a capture share one world and one camera.
+
+What the takes were solved from stays beside them as TAKE.keypoints (see `backend/observations.py`); a take's
+provenance names it, `observations`, relative to the take.
 """
 
 from __future__ import annotations
@@ -142,3 +145,8 @@ def take_paths(output: Path, track: int | None) -> Path:
 def index_path(output: Path) -> Path:
     """The index beside the takes of a capture of several people."""
     return output.with_suffix(".json")
+
+
+def observations_path(output: Path) -> Path:
+    """The keypoints that a capture to `output` leaves for solving it again."""
+    return output.with_suffix(".keypoints")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..core import rotations
@@ -18,6 +20,11 @@ def focal_pixels(info: VideoInfo) -> float:
     if info.focal_35mm:
         return info.focal_35mm * diagonal / float(np.hypot(36.0, 24.0))
     return diagonal
+
+
+def with_lens(info: VideoInfo, focal_35mm: float | None) -> VideoInfo:
+    """The video as if it had been filmed with that lens; as it is when None."""
+    return info if focal_35mm is None else replace(info, focal_35mm=focal_35mm)
 
 
 def level_camera(info: VideoInfo) -> Camera:

@@ -32,15 +32,15 @@ class Ground:
     sizes: dict[int, float]
 
 
-def find_ground(people: dict[int, tuple[Skeleton, Motion]], camera: Camera) -> Ground:
+def find_ground(people: dict[int, tuple[Skeleton, Motion]], camera: Camera, tilt: float | None = None) -> Ground:
     """One floor for everyone.
 
     How tall a person is cannot be seen; that all stand on one floor tells how tall they are compared with each other:
     a person whose feet come out above or below the floor is farther away and larger, or nearer and smaller. Whoever
     would have to change too much stands on something else (a wall, a stage) and keeps their size.
-    people: motions in camera space by track (a subsample of frames will do).
+    people: motions in camera space by track (a subsample of frames will do). tilt: see `upright_camera`.
     """
-    camera = upright_camera(list(people.values()), camera)
+    camera = upright_camera(list(people.values()), camera, tilt)
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     heights = {}
     for track, (skeleton, motion) in people.items():
@@ -67,11 +67,12 @@ def _common_level(levels: dict[int, float], evidence: dict[int, int], eye: float
     return min(levels.values())
 
 
-def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera) -> Camera:
+def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera, tilt: float | None = None) -> Camera:
     """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
     looking along the world's +y.
 
-    people: motions in camera space (a subsample of frames will do; time gaps are harmless).
+    people: motions in camera space (a subsample of frames will do; time gaps are harmless). tilt: degrees that the
+    camera looks down, where they are known.
     """
     level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     precision, pull = np.eye(3) / LEVEL_SIGMA**2, level / LEVEL_SIGMA**2
@@ -87,6 +88,8 @@ def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera) -> Cam
             feet.append(planted)
             precision += _spread(planted) / FLOOR_SIGMA**2
     up = normalize(np.linalg.solve(precision, pull))
+    if tilt is not None:
+        up = np.append(normalize(up[:2]) * np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
 
     start = people[0][1].pelvis[0]
     if feet:

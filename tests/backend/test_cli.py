@@ -112,7 +112,8 @@ def test_several_people_make_a_take_each_and_an_index(tmp_path, demo_clip):
     files = [take["file"] for take in index["takes"]]
     assert result.stdout.split() == [str(tmp_path / file) for file in files]
     assert files == ["take.1.npz", "take.2.npz"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["take.1.npz", "take.2.npz", "take.json", "two.mp4"]
+    there = ["take.1.npz", "take.2.npz", "take.json", "take.keypoints", "two.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
     left, right = (read_take(tmp_path / file) for file in files)
     assert left.provenance["track"] == 1 and right.provenance["name"] == "Person 2"
     assert np.median(left["keypoints2d"][:, :17, 0]) < 300 < np.median(right["keypoints2d"][:, :17, 0])

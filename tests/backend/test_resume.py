@@ -30,7 +30,7 @@ def capture_until(video: Path, output: Path, stage: str, done: int) -> None:
     """Capture in a child process and kill it as soon as it has told of `done` in `stage`."""
     child = start_serve()
     job = {"video": str(video), "output": str(output), "start": None, "end": None}
-    rest = {"people": "largest", "fps": None, "device": "cpu", "engines": {}}
+    rest = {"people": "largest", "fps": None, "device": "cpu", "engines": {}, "focal": None, "tilt": None}
     child.stdin.write(encode({"type": "capture", **job, **rest}, REQUESTS).encode())
     child.stdin.flush()
     for line in child.stdout:
@@ -92,7 +92,7 @@ def test_a_kill_in_any_stage_leaves_nothing_half_made(video, tmp_path, stage, mo
     seen = watch_tracker(monkeypatch)
     pipeline.capture(Job(video, output, people="largest"), lambda message: None, lambda: False)
     assert len(read_take(output)) == FRAMES
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "take.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "take.keypoints", "take.npz"]
     if stage != "prepare" and not output.exists():
         assert seen == []
 

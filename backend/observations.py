@@ -1,0 +1,125 @@
+"""What the tracker saw, kept beside the takes as TAKE.keypoints, so that a capture can be solved again in seconds.
+
+The file is an `.npz` by another name (`numpy.load` reads it), one for all people of a capture, also those that became
+no take. About 0.6 kB a person and frame.
+
+    about           JSON text: format, `video` (name, SHA-256 and what `video.VideoInfo` tells), `settings`, `engines`,
+                    `versions`, `warnings` of the capture
+    frames (F,)     number and time of every frame that was looked at (`store.FRAME`)
+    person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`), frames without them left out
+
+Whoever deletes the last take of a capture deletes it as well; nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .core.errors import MocapError
+from .core.take import NpzWriter, read_take
+from .stages import OBSERVATION
+from .store import FRAME, ObservationStore, RecordFile, writing
+from .video import VideoInfo
+
+FORMAT = 1
+
+
+def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> None:
+    """Write the store's observations to `path`. provenance: of the takes, see `output.provenance_of`.
+
+    Raises MocapError disk-full or output-unwritable.
+    """
+    records = {"frames": store.frames, **{f"person-{track}": store.person(track) for track in store.seen}}
+    with writing(path), NpzWriter(path) as file:
+        file.put("about", json.dumps({"format": FORMAT, **provenance}, ensure_ascii=False))
+        for name, part in records.items():
+            file.put_blocks(name, part.dtype, (len(part),), part.blocks())
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What the file says about the capture. Raises MocapError keypoints-unreadable."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            about: dict[str, Any] = json.loads(str(data["about"]))
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+    if about.get("format") != FORMAT:
+        raise MocapError("keypoints-unreadable", f"{path.name} is of another version of this extension.")
+    return about
+
+
+def restore(path: Path, folder: Path) -> ObservationStore:
+    """The observations as a store in `folder`; whatever is there is replaced. Nothing is held in memory.
+
+    Raises MocapError keypoints-unreadable, and as `ObservationStore` does.
+    """
+    key = {"restored": path.name, "at": time.time_ns()}  # no other capture continues it
+    with ObservationStore(folder, key) as store:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.startswith("person-"):
+                        _unpack(archive, name, OBSERVATION, store.person(int(name.removeprefix("person-")[:-4])))
+                _unpack(archive, "frames.npy", FRAME, store.frames)
+        except MocapError:
+            store.remove()
+            raise
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            store.remove()
+            raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+        store.mark_complete()
+    return ObservationStore(folder, key)  # opened again, it counts what is in it
+
+
+def video_of(about: Mapping[str, Any]) -> VideoInfo:
+    """The captured video as it was. Its file need not be there any more: `path` is its name."""
+    told = about["video"]
+    names = {field.name for field in fields(VideoInfo)} - {"path"}
+    return VideoInfo(path=Path(told["name"]), **{name: told[name] for name in names})
+
+
+def observations_of(source: Path) -> Path:
+    """The keypoints file that a take says it was solved from; a keypoints file is its own.
+
+    Raises MocapError take-unreadable or keypoints-unreadable.
+    """
+    if source.suffix != ".npz":
+        return source
+    named = read_take(source).provenance.get("observations")
+    if not named:
+        raise MocapError("keypoints-unreadable", f"{source.name} does not say which keypoints it was solved from.")
+    return Path(os.path.normpath(source.parent / named))
+
+
+def relative(path: Path, folder: Path) -> str:
+    """`path` seen from `folder`, with forward slashes; as it is when it lies on another drive."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _unpack(archive: zipfile.ZipFile, member: str, dtype: np.dtype[Any], target: RecordFile) -> None:
+    with archive.open(member) as source:
+        if _dtype(source) != dtype:
+            raise ValueError(f"{member} is of another version")
+        with writing(target.path), target.path.open("wb") as file:
+            shutil.copyfileobj(source, file, 1 << 20)
+
+
+def _dtype(source: IO[bytes]) -> np.dtype[Any]:
+    """Read an `.npy` header; the stream then stands at the data."""
+    version = np.lib.format.read_magic(source)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    dtype: np.dtype[Any] = read(source)[2]
+    return dtype

@@ -1,0 +1,60 @@
+"""Solving a capture again from its keypoints, with another engine, lens or tilt: the second half of `pipeline`.
+
+The video is neither opened nor needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from . import engines
+from .core.protocol import Message
+from .job import Job, Resolve
+from .observations import read_about, restore, video_of
+from .output import working_folder
+from .people.choice import parse_people
+from .pipeline import Run, finish
+from .progress import Progress
+from .world.camera import with_lens
+
+
+def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
+    """Solve a capture again. -> the takes written; those that are there already stay.
+
+    emit, cancelled: as for `pipeline.capture`. Raises MocapError.
+    """
+    progress = Progress(emit, cancelled)
+    progress.stage("prepare", 0, 0)
+    about = read_about(asked.observations)
+    settings, info = about["settings"], video_of(about)
+    job = Job(
+        video=info.path,
+        output=asked.output,
+        start=settings["start"],
+        end=settings["end"],
+        people=asked.people or settings["people"],
+        fps=settings["fps"],
+        device=settings["device"],
+        engines={**_used(about["engines"]), **asked.engines},
+        focal=settings["focal"] if asked.focal is None else asked.focal,
+        tilt=settings["tilt"] if asked.tilt is None else asked.tilt,
+    )
+    choice = parse_people(job.people)
+    chain = engines.choose(job.engines, job.device)
+    info = with_lens(info, job.focal)
+    folder = working_folder(job.output)
+    store = restore(asked.observations, folder)
+    try:
+        with store:
+            store.warnings.extend((code, what) for code, what in about["warnings"])
+            run = Run(job, choice, info, chain, chain.make("body", job), store, progress)
+            return finish(run, about["video"]["sha256"], asked.observations)
+    finally:
+        store.remove()
+
+
+def _used(told: dict[str, dict[str, object]]) -> dict[str, str]:
+    """Engines by stage, as the capture chose them, of those that are still known."""
+    known = engines.ENGINES
+    return {stage: str(engine["name"]) for stage, engine in told.items() if engine["name"] in known.get(stage, {})}

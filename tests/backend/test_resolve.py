@@ -1,0 +1,137 @@
+"""Solving a capture again from the keypoints that it left beside its takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from clips import backend, person_pictures, start_serve, write_video
+
+from backend.core.errors import MocapError
+from backend.core.protocol import REPLIES, REQUESTS, decode, encode
+from backend.core.take import read_take
+from backend.job import Job, Resolve
+from backend.observations import read_about
+from backend.pipeline import capture
+from backend.resolve import resolve
+from backend.stages import OBSERVATION
+
+FRAMES = 20
+
+
+def quiet(message) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def captured(tmp_path_factory, demo_clip) -> Path:
+    """A folder with a capture of the larger of two people; the video is gone."""
+    folder = tmp_path_factory.mktemp("Tänze")
+    pictures = person_pictures(demo_clip, FRAMES)
+    beside = [np.concatenate([p, cv2.resize(cv2.flip(p, 1), (240, 300))], axis=1) for p in pictures]
+    video = write_video(folder / "zwei.mp4", beside)
+    capture(Job(video, folder / "zwei.npz", people="largest"), quiet, lambda: False)
+    video.unlink()
+    return folder
+
+
+def solved_again(folder: Path, name: str = "again.npz", **changes: object) -> list[Path]:
+    return resolve(Resolve(folder / "zwei.keypoints", folder / name, **changes), quiet, lambda: False)
+
+
+def test_the_same_settings_give_the_same_take(captured):
+    (path,) = solved_again(captured)
+    one, two = read_take(captured / "zwei.npz"), read_take(path)
+    assert set(one.arrays) == set(two.arrays)
+    for name in one.arrays:
+        if name != "provenance":
+            assert np.array_equal(one[name], two[name]), name
+    told, again = one.provenance, two.provenance
+    assert told["observations"] == again["observations"] == "zwei.keypoints"
+    assert {**told, "versions": 0} == {**again, "versions": 0}
+    assert not list(captured.glob("*.part"))
+
+
+def test_keypoints_can_be_read_by_anybody(captured):
+    with np.load(captured / "zwei.keypoints") as data:
+        about = json.loads(str(data["about"]))
+        people = [name for name in data.files if name.startswith("person-")]
+        assert data["frames"]["index"].tolist() == list(range(FRAMES))
+        assert len(people) == 2 and all(data[name].dtype == OBSERVATION for name in people)
+        assert data[people[0]]["keypoints"][:, :17, 2].max() > 0.5
+    assert about["video"]["name"] == "zwei.mp4" and about["settings"]["people"] == "largest"
+    assert about["video"]["frames"] == FRAMES and "path" not in about["video"]
+
+
+def test_somebody_else_can_be_chosen_afterwards(captured):
+    with np.load(captured / "zwei.keypoints") as data:
+        tracks = sorted(int(name.removeprefix("person-")) for name in data.files if name.startswith("person-"))
+    took = read_take(captured / "zwei.npz").provenance["track"]
+    other = next(track for track in tracks if track != took)
+    (path,) = solved_again(captured, "other.npz", people=f"id{other}")
+    assert read_take(path).provenance["track"] == other
+    both = solved_again(captured, "both.npz", people="all")
+    assert [path.name for path in both] == [f"both.{track}.npz" for track in tracks]
+
+
+def test_another_lens_moves_people_in_depth(captured):
+    paths = [solved_again(captured, f"{mm}mm.npz", focal=float(mm))[0] for mm in (24, 48)]
+    near, far = (read_take(path) for path in paths)
+    assert float(far["focal"]) == pytest.approx(2 * float(near["focal"]))
+    depth = [(take["joints"][:, 0] @ take["R"][0][2] + take["t"][0][2]).mean() for take in (near, far)]
+    assert depth[1] / depth[0] == pytest.approx(2, rel=0.15)
+    assert far.provenance["settings"]["focal"] == 48
+
+
+@pytest.mark.parametrize("tilt", [-5.0, 0.0, 12.0])
+def test_a_tilt_that_is_known_is_kept(captured, tilt):
+    (path,) = solved_again(captured, f"tilt{tilt:g}.npz", tilt=tilt)
+    looking = read_take(path)["R"][0][2]  # the camera's forward axis in the world
+    assert np.degrees(np.arcsin(-looking[2])) == pytest.approx(tilt, abs=1e-3)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "no keypoints", "other version"])
+def test_keypoints_that_cannot_be_read_are_refused(captured, tmp_path, damage):
+    path = tmp_path / "zwei.keypoints"
+    if damage == "cut off":
+        path.write_bytes((captured / "zwei.keypoints").read_bytes()[:5000])
+    elif damage == "no keypoints":
+        shutil.copy(captured / "zwei.npz", path)
+    elif damage == "other version":
+        about = read_about(captured / "zwei.keypoints")
+        with path.open("wb") as file:
+            np.savez(file, about=json.dumps(about), frames=np.zeros(3), **{"person-1": np.zeros(3)})
+    with pytest.raises(MocapError) as refused:
+        resolve(Resolve(path, tmp_path / "take.npz"), quiet, lambda: False)
+    assert refused.value.code == "keypoints-unreadable"
+    assert not (tmp_path / "take.npz").exists() and not list(tmp_path.glob("*.part"))
+
+
+def test_the_command_line_finds_the_keypoints_of_a_take(captured, tmp_path):
+    result = backend("resolve", captured / "zwei.npz", "-o", tmp_path / "näher.npz", "--focal", 24)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == [str(tmp_path / "näher.npz")]
+    named = read_take(tmp_path / "näher.npz").provenance["observations"]
+    assert (tmp_path / named).resolve() == (captured / "zwei.keypoints").resolve()
+    assert backend("resolve", tmp_path / "näher.npz", "--focal", 24, "-o", tmp_path / "b.npz").returncode == 0
+    assert backend("resolve", captured / "zwei.npz", "-o", tmp_path / "c.npz", "--focal", 1).returncode == 2
+    assert "keypoints-unreadable" in backend("resolve", captured / "gone.keypoints").stderr
+
+
+def test_over_the_wire(captured, tmp_path):
+    child = start_serve()
+    request = {
+        "type": "resolve", "observations": str(captured / "zwei.keypoints"), "output": str(tmp_path / "take.npz"),
+        "people": None, "engines": {"body": "analytic"}, "focal": None, "tilt": 3.0,
+    }  # fmt: skip
+    child.stdin.write(encode(request, REQUESTS).encode())
+    child.stdin.flush()
+    messages = [decode(line, REPLIES) for line in child.stdout]
+    assert messages[0]["type"] == "hello" and messages[-1]["type"] == "done", messages[-1]
+    assert messages[-1]["takes"] == [str(tmp_path / "take.npz")]
+    assert child.wait(10) == 0
+    child.communicate()
