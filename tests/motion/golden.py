@@ -34,7 +34,7 @@ def filled(network: nn.Module) -> nn.Module:
                 value *= 0.5
             elif tensor.ndim >= 2:
                 value *= math.sqrt(3.0 / math.prod(tensor.shape[1:]))
-            elif name.endswith("weight") and "norm" in name:
+            elif name.endswith("weight") and ("norm" in name or name.endswith("imgseq_embedder.0.weight")):
                 value = 1 + 0.1 * value
             else:
                 value *= 0.1
