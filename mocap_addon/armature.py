@@ -156,6 +156,15 @@ def to_bones(rest: Rest, local: Array, pelvis: Array) -> tuple[Array, Array]:
     return rotations.continuous(turned), rotations.rotate(back[0], pelvis - rest.pelvis)
 
 
+def from_bones(rest: Rest, turned: Array, root: Array) -> tuple[Array, Array]:
+    """The other way round: turned (T, 55, 4) and root (T, 3) -> local (T, 55, 4), pelvis (T, 3), see `to_bones`."""
+    body = rotations.multiply(rotations.inverse(skeleton.Y_UP_TO_Z_UP), rest.rotations)
+    front = body.copy()
+    front[0] = rest.rotations[0]
+    local = rotations.multiply(rotations.multiply(front, turned), rotations.inverse(body))
+    return local, rotations.rotate(rest.rotations[0], root) + rest.pelvis
+
+
 def pose(armature: bpy.types.Object, turned: Array, root: Array) -> None:
     """Show one pose, without keys: turned (55, 4) and root (3,) as `to_bones` gives them."""
     bones = armature.pose.bones

@@ -27,6 +27,14 @@ def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.A
     return strip.channelbag(animation.action_slot, ensure=True)
 
 
+def assign(id_block: bpy.types.ID, action: bpy.types.Action) -> None:
+    """Let an action animate an object; of its slots the one that was made for it, where there are slots."""
+    animation = id_block.animation_data or id_block.animation_data_create()
+    animation.action = action
+    if hasattr(action, "slots") and animation.action_slot is None and action.slots:
+        animation.action_slot = action.slots[0]
+
+
 def curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
     """All F-curves of an action, whatever they animate."""
     if not hasattr(action, "slots"):

@@ -38,6 +38,17 @@ def write(
         curve.update()
 
 
+def rewrite(curve: bpy.types.FCurve, frames: Array, values: Array) -> None:
+    """Other keys at `frames` (T,) with `values` (T,); the curve stays, with its modifiers and its look."""
+    points = curve.keyframe_points
+    if len(points) != len(frames):
+        points.clear()
+        points.add(len(frames))
+        points.foreach_set("interpolation", np.full(len(frames), LINEAR, np.int32))
+    points.foreach_set("co", np.stack([frames, values], axis=1).astype(np.float32).ravel())
+    curve.update()
+
+
 def write_bones(
     armature: bpy.types.Object, name: str, frames: Array, names: tuple[str, ...], rotations: Array, root: Array
 ) -> bpy.types.Action:

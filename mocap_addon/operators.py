@@ -199,10 +199,13 @@ class VIDEO_MOCAP_OT_match_scene(_TakeOperator):
         except MocapError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        if "image_size" not in take:
+            self.report({"ERROR"}, "The take's file does not tell the size of its clip's picture.")
+            return {"CANCELLED"}
         entries = scene.video_mocap.takes
         cameras = {entry.camera.data for entry in entries if entry.camera and entry.clip == chosen(context).clip}
         factor = camera.match_scene(scene, take, list(cameras))
-        for action in {action for entry in entries if (action := takes.own_action(entry))}:
+        for action in {action for entry in entries for action in takes.actions(entry)}:
             keys.retime(action, factor)
             scene.frame_end = max(scene.frame_end, int(action.frame_range[1]))
         return {"FINISHED"}

@@ -3,6 +3,7 @@
 import bpy
 
 from . import compat, environment, takes
+from .cleaning import properties as cleaning
 from .retarget import properties as retarget
 
 # Stages whose engine can be chosen -> label.
@@ -69,7 +70,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
         return {stage: name for stage in ENGINE_STAGES if (name := getattr(self, f"engine_{stage}"))}
 
 
-classes = (takes.VideoMocapTake, *retarget.classes, VideoMocapScene)
+classes = (*cleaning.classes, takes.VideoMocapTake, *retarget.classes, VideoMocapScene)
 
 
 def register() -> None:

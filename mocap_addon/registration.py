@@ -8,6 +8,8 @@ from typing import Any
 import bpy
 
 from . import cli, doctor, operators, preferences, properties, runner, ui
+from .cleaning import operators as cleaning_operators
+from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
 from .retarget import panel as retarget_panel
 from .setup import operators as setup_operators
@@ -19,7 +21,9 @@ CLASSES = (
     *operators.classes,
     *setup_operators.classes,
     *retarget_operators.classes,
+    *cleaning_operators.classes,
     *ui.classes,
+    *cleaning_panel.classes,
     *retarget_panel.classes,
 )
 

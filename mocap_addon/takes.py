@@ -14,6 +14,7 @@ from ..backend.core.skeleton import JOINTS, Skeleton
 from ..backend.core.take import Take
 from . import armature as rig
 from . import camera, keys
+from .cleaning.properties import VideoMocapCleaning
 
 STATES = (
     ("LIVE", "Capturing", "The capture is still running"),
@@ -29,8 +30,9 @@ def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
     if body is None or body.name == entry.name:
         return
     body.name = body.data.name = entry.name
-    if action := own_action(entry):
-        action.name = entry.name
+    for kept in actions(entry):
+        cleaned = entry.cleaning.raw and kept != entry.cleaning.raw
+        kept.name = f"{entry.name} · cleaned" if cleaned else entry.name
 
 
 class VideoMocapTake(bpy.types.PropertyGroup):
@@ -48,6 +50,7 @@ class VideoMocapTake(bpy.types.PropertyGroup):
     collection: bpy.props.PointerProperty(
         name="Collection", description="Everything captured from the clip", type=bpy.types.Collection
     )
+    cleaning: bpy.props.PointerProperty(type=VideoMocapCleaning)
 
 
 def take_key(capture: str, track: int) -> str:
@@ -77,6 +80,11 @@ def own_action(entry: VideoMocapTake) -> bpy.types.Action | None:
     return action if action and PROVENANCE in action else None
 
 
+def actions(entry: VideoMocapTake) -> set[bpy.types.Action]:
+    """All actions of a take: the one on its armature, and those that cleaning keeps."""
+    return {action for action in (own_action(entry), *entry.cleaning.actions()) if action}
+
+
 def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Path, body: Skeleton) -> VideoMocapTake:
     """The take of a person with an armature in the scene; made when missing, also after the user undid its making."""
     key = take_key(capture, track)
@@ -104,6 +112,9 @@ def key_motion(
     times: (T,) seconds in the clip; turned (T, 55, 4) and root (T, 3) as `armature.to_bones` gives them.
     told: where the motion comes from; kept as JSON on armature and action.
     """
+    from .cleaning import stage  # which itself needs takes
+
+    stage.forget(entry)
     frames = 1.0 + np.asarray(times) * camera.scene_rate(scene)
     action = keys.write_bones(entry.armature, entry.name, frames, JOINTS, turned, root)
     for owner in (entry.armature, action):
@@ -127,7 +138,8 @@ def remove(scene: bpy.types.Scene, key: str) -> None:
     others = [other for other in of_capture(scene, key.partition(":")[0]) if other.key != key]
     body, view, collection = entry.armature, entry.camera, entry.collection
     view_is_shared = any(other.camera == view for other in others)
-    if action := own_action(entry):
+    spare = actions(entry)
+    for action in spare:
         action.use_fake_user = False
     scene.video_mocap.takes.remove(index)
     scene.video_mocap.active_take = max(0, min(scene.video_mocap.active_take, len(scene.video_mocap.takes) - 1))
@@ -137,6 +149,7 @@ def remove(scene: bpy.types.Scene, key: str) -> None:
     for block in _with_data(gone):
         if block.users == 0 or isinstance(block, bpy.types.Object):
             bpy.data.batch_remove([block])
+    bpy.data.batch_remove([action for action in bpy.data.actions if action in spare and not action.users])
     if collection and not others and not collection.all_objects and not collection.children:
         bpy.data.collections.remove(collection)
 

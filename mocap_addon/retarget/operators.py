@@ -7,6 +7,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ...backend.core.errors import MocapError
 from .. import operators
+from ..cleaning import stage as cleaning
 from . import blender, character, character_export, doctor, export, ghost, presets, recognise, sources, table
 from .actions import Keying
 from .character import Span
@@ -41,6 +42,9 @@ def motion_path(context: bpy.types.Context) -> tuple[str, Path]:
 
 def chosen_motion(context: bpy.types.Context) -> tuple[str, SourceMotion]:
     """Name of the chosen motion, and the motion itself. Raises MocapError."""
+    if settings_of(context).source == "TAKE" and (entry := operators.chosen(context)) is not None:
+        if cleaned := cleaning.shown_motion(context.scene, entry):
+            return entry.name, cleaned
     name, path = motion_path(context)
     return name, sources.read_motion(path)
 

@@ -1,0 +1,410 @@
+"""The buttons of cleaning. Each is one step to undo."""
+
+import math
+
+import bpy
+from bpy_extras import view3d_utils
+from mathutils import Vector
+
+from ...backend.core.skeleton import CONTACTS
+from .. import camera, takes
+from . import loop, stage, world
+from .properties import TRACKS
+from .recipe import Span
+
+NEW = 0.2  # seconds of a contact that is added
+FRAME_TOLERANCE = 0.02  # seconds
+
+
+def chosen(context: bpy.types.Context) -> takes.VideoMocapTake | None:
+    """The take that is chosen in the list."""
+    settings = context.scene.video_mocap
+    return settings.takes[settings.active_take] if 0 <= settings.active_take < len(settings.takes) else None
+
+
+def now(scene: bpy.types.Scene) -> float:
+    """The second of the clip that the scene shows."""
+    return (scene.frame_current + scene.frame_subframe - 1.0) / camera.scene_rate(scene)
+
+
+class _CleaningOperator:
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = stage.obstacle(chosen(context))
+        if reason is None and chosen(context).cleaning.edited:
+            reason = "Keys were changed by hand: apply or discard them first"
+        if reason:
+            cls.poll_message_set(reason)
+        return reason is None
+
+    def changed(self, context: bpy.types.Context, **values: object) -> set[str]:
+        """Change several settings at once, and compute."""
+        entry = chosen(context)
+        stage.begin(context.scene, entry)
+        with stage.quiet():
+            for name, value in values.items():
+                setattr(entry.cleaning, name, value)
+        if not stage.update(context.scene, entry):
+            self.report({"ERROR"}, "Keys were changed by hand: apply or discard them first.")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_clean_floor(_CleaningOperator, bpy.types.Operator):
+    """Put the take onto the floor"""
+
+    bl_idname = "video_mocap.clean_floor"
+    bl_label = "Floor"
+    bl_options = {"REGISTER", "UNDO"}
+
+    source: bpy.props.EnumProperty(
+        name="From",
+        items=(
+            ("FEET", "Feet", "The floor is where planted feet stand"),
+            ("HEIGHT", "Height", "What the feet stand on in this frame is that high"),
+        ),
+    )
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return {
+            "FEET": "Put the floor where the planted feet stand",
+            "HEIGHT": "Lift the take until the lowest foot of this frame is as high as given",
+        }[properties.source]
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene, entry = context.scene, chosen(context)
+        stage.begin(scene, entry)
+        motion = stage.placed(scene, entry)
+        if self.source == "FEET":
+            lift = -world.floor_under_feet(motion)
+        else:
+            lift = entry.cleaning.height - world.lowest_at(motion, now(scene))[2]
+        return self.changed(context, lift=entry.cleaning.lift + lift)
+
+
+class VIDEO_MOCAP_OT_clean_floor_pick(_CleaningOperator, bpy.types.Operator):
+    """Click where the floor is: on an object, and the lowest foot of this frame is put onto it; into the empty view
+    beside a foot, and the floor is at that height"""
+
+    bl_idname = "video_mocap.clean_floor_pick"
+    bl_label = "Floor by a click"
+    bl_options = {"REGISTER", "UNDO", "BLOCKING"}
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if context.area is None or context.area.type != "VIEW_3D":
+            self.report({"ERROR"}, "Click in a 3D view.")
+            return {"CANCELLED"}
+        context.window.cursor_modal_set("CROSSHAIR")
+        context.workspace.status_text_set("Click where the floor is. Esc: cancel.")
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type in ("ESC", "RIGHTMOUSE"):
+            return self._end(context, {"CANCELLED"})
+        if event.type != "LEFTMOUSE" or event.value != "PRESS":
+            return {"PASS_THROUGH"}  # looking around goes on
+        region = next((r for r in context.area.regions if r.type == "WINDOW"), None)
+        x, y = event.mouse_x - region.x, event.mouse_y - region.y
+        if not (0 <= x < region.width and 0 <= y < region.height):
+            return self._end(context, {"CANCELLED"})
+        view = context.area.spaces.active.region_3d
+        start = view3d_utils.region_2d_to_origin_3d(region, view, (x, y))
+        along = view3d_utils.region_2d_to_vector_3d(region, view, (x, y))
+        return self._end(context, self._put(context, start, along))
+
+    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+        return result
+
+    def _put(self, context: bpy.types.Context, start: Vector, along: Vector) -> set[str]:
+        """The floor where a ray of the view meets something, or passes the foot."""
+        scene, entry = context.scene, chosen(context)
+        stage.begin(scene, entry)
+        foot = world.lowest_at(stage.placed(scene, entry), now(scene))
+        found, place, _, _, target, _ = scene.ray_cast(context.view_layer.depsgraph, start, along)
+        if found and target.parent != entry.armature:
+            lift = (entry.armature.matrix_world.inverted() @ place).z - foot[2]
+        else:
+            lift = -_height_beside(entry.armature.matrix_world, start, along, Vector(foot))
+        return self.changed(context, lift=entry.cleaning.lift + lift)
+
+
+def _height_beside(place, start: Vector, along: Vector, foot: Vector) -> float:
+    """Height over the armature's floor at which a ray passes the vertical through the foot, in the armature's space."""
+    inside = place.inverted()
+    start, along = inside @ start, (inside.to_3x3() @ along).normalized()
+    level = Vector((along.x, along.y, 0.0))
+    if level.length < 1e-3:  # straight from above: a click cannot say how high
+        return 0.0
+    away = Vector((foot.x - start.x, foot.y - start.y, 0.0))
+    return start.z + along.z * away.dot(level) / level.length_squared
+
+
+class VIDEO_MOCAP_OT_clean_upright(_CleaningOperator, bpy.types.Operator):
+    """Make the plane of the planted feet level"""
+
+    bl_idname = "video_mocap.clean_upright"
+    bl_label = "Level by the feet"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        entry = chosen(context)
+        stage.begin(context.scene, entry)
+        lean = world.slope_under_feet(stage.base_motion(context.scene, entry), entry.cleaning.facing)
+        if lean is None:
+            self.report({"ERROR"}, "The planted feet are too near to each other to say what is level.")
+            return {"CANCELLED"}
+        return self.changed(context, lean_forward=lean[0], lean_left=lean[1])
+
+
+class VIDEO_MOCAP_OT_clean_forward(_CleaningOperator, bpy.types.Operator):
+    """Turn the take so that the person faces the front view in this frame"""
+
+    bl_idname = "video_mocap.clean_forward"
+    bl_label = "Face forward"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        entry = chosen(context)
+        stage.begin(context.scene, entry)
+        facing = world.facing_at(stage.placed(context.scene, entry), now(context.scene))
+        turn = entry.cleaning.turn - facing
+        return self.changed(context, turn=math.remainder(turn, 2 * math.pi))
+
+
+class VIDEO_MOCAP_OT_contacts_show(_CleaningOperator, bpy.types.Operator):
+    """List the spans in which heels and toes stand on the ground"""
+
+    bl_idname = "video_mocap.contacts_show"
+    bl_label = "Show contacts"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        stage.begin(context.scene, chosen(context))
+        return {"FINISHED"}
+
+
+class _ContactOperator(_CleaningOperator):
+    """An operator on the chosen contact."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        settings = chosen(context).cleaning
+        if not 0 <= settings.active_contact < len(settings.contacts):
+            cls.poll_message_set("Choose a contact first")
+            return False
+        return True
+
+    def put(self, context: bpy.types.Context, spans: tuple[Span, ...], chosen_span: Span | None = None) -> set[str]:
+        """A new list of contacts, and the motion that comes of it."""
+        settings = chosen(context).cleaning
+        before = settings.spans()
+        spans = stage.spans_moved(spans)
+        with stage.quiet():
+            settings.set_spans(spans)
+            if chosen_span is not None:
+                same = (i for i, s in enumerate(spans) if s.track == chosen_span.track)
+                inside = (i for i in same if spans[i].start <= chosen_span.start <= spans[i].end)
+                settings.active_contact = next(inside, settings.active_contact)
+        if self.changed(context) == {"CANCELLED"}:
+            with stage.quiet():
+                settings.set_spans(before)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_contact_add(_ContactOperator, bpy.types.Operator):
+    """Let a heel or toes stand from this frame on; the root and the legs are solved again around it"""
+
+    bl_idname = "video_mocap.contact_add"
+    bl_label = "Add contact"
+    bl_options = {"REGISTER", "UNDO"}
+
+    track: bpy.props.EnumProperty(name="Contact", items=tuple((name, label, "") for name, label in TRACKS.items()))
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super(_ContactOperator, cls).poll(context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        entry, second = chosen(context), now(context.scene)
+        stage.begin(context.scene, entry)
+        span = Span(CONTACTS.index(self.track), second, second + NEW)
+        return self.put(context, (*entry.cleaning.spans(), span), span)
+
+
+class VIDEO_MOCAP_OT_contact_remove(_ContactOperator, bpy.types.Operator):
+    """Let the foot go in this span; the root and the legs are solved again around it"""
+
+    bl_idname = "video_mocap.contact_remove"
+    bl_label = "Remove contact"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = chosen(context).cleaning
+        spans = list(settings.spans())
+        del spans[settings.active_contact]
+        return self.put(context, tuple(spans))
+
+
+class VIDEO_MOCAP_OT_contact_edge(_ContactOperator, bpy.types.Operator):
+    """Let the chosen contact begin or end at the current frame"""
+
+    bl_idname = "video_mocap.contact_edge"
+    bl_label = "Contact's edge to this frame"
+    bl_options = {"REGISTER", "UNDO"}
+
+    edge: bpy.props.EnumProperty(name="Edge", items=(("start", "Begins here", ""), ("end", "Ends here", "")))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings, second = chosen(context).cleaning, now(context.scene)
+        spans = list(settings.spans())
+        span = spans[settings.active_contact]._replace(**{self.edge: second})
+        if span.end <= span.start:
+            self.report({"ERROR"}, "A contact has to end after it begins.")
+            return {"CANCELLED"}
+        spans[settings.active_contact] = span
+        return self.put(context, tuple(spans), span)
+
+
+class VIDEO_MOCAP_OT_contact_move(_ContactOperator, bpy.types.Operator):
+    """Move the chosen contact by frames of the scene"""
+
+    bl_idname = "video_mocap.contact_move"
+    bl_label = "Move contact"
+    bl_options = {"REGISTER", "UNDO"}
+
+    frames: bpy.props.IntProperty(name="Frames", default=1)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = chosen(context).cleaning
+        spans, step = list(settings.spans()), self.frames / camera.scene_rate(context.scene)
+        span = spans[settings.active_contact]
+        spans[settings.active_contact] = span._replace(start=span.start + step, end=span.end + step)
+        return self.put(context, tuple(spans), spans[settings.active_contact])
+
+
+class VIDEO_MOCAP_OT_contact_here(_ContactOperator, bpy.types.Operator):
+    """Choose the contact of this frame; pressed again, the next one of this frame. Where there is none, the next"""
+
+    bl_idname = "video_mocap.contact_here"
+    bl_label = "Contact of this frame"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings, second = chosen(context).cleaning, now(context.scene)
+        spans = settings.spans()
+        here = [i for i, s in enumerate(spans) if s.start - FRAME_TOLERANCE <= second <= s.end + FRAME_TOLERANCE]
+        here = here or [i for i, s in enumerate(spans) if s.start > second][:1] or [len(spans) - 1]
+        after = [i for i in here if i > settings.active_contact]
+        settings.active_contact = (after or here)[0]
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_loop_find(_CleaningOperator, bpy.types.Operator):
+    """Find the two frames that are most alike, in the scene's preview range if there is one, and loop between them"""
+
+    bl_idname = "video_mocap.loop_find"
+    bl_label = "Find loop"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene, entry = context.scene, chosen(context)
+        stage.begin(scene, entry)
+        settings = entry.cleaning
+        motion = stage.base_motion(scene, entry)
+        first, last = float(motion.times[0]), float(motion.times[-1])
+        if scene.use_preview_range:
+            rate = camera.scene_rate(scene)
+            first, last = ((f - 1.0) / rate for f in (scene.frame_preview_start, scene.frame_preview_end))
+        found = loop.find(motion, settings.shortest, max(settings.longest, settings.shortest), first, last)
+        if found is None:
+            self.report({"ERROR"}, "No two frames lie that far apart: change Shortest and Longest.")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Loop of {found.end - found.start:.2f} s; its ends differ by {100 * found.off:.1f} cm.")
+        return self.changed(context, loop=True, loop_start=found.start, loop_end=found.end)
+
+
+class VIDEO_MOCAP_OT_clean_apply(bpy.types.Operator):
+    """Keep what is shown, with keys that were changed by hand, and go on from there; raw is kept, too"""
+
+    bl_idname = "video_mocap.clean_apply"
+    bl_label = "Apply"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = stage.obstacle(chosen(context))
+        if reason is None and not chosen(context).cleaning.cleaned:
+            reason = "Nothing was changed"
+        if reason:
+            cls.poll_message_set(reason)
+        return reason is None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        stage.apply(context.scene, chosen(context))
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_clean_discard(bpy.types.Operator):
+    """Give up keys that were changed by hand since the last setting, and compute them anew"""
+
+    bl_idname = "video_mocap.clean_discard"
+    bl_label = "Discard hand edits"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        entry = chosen(context)
+        if stage.obstacle(entry) or not entry.cleaning.edited:
+            cls.poll_message_set("No keys were changed by hand")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        stage.discard_edits(context.scene, chosen(context))
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_clean_raw(bpy.types.Operator):
+    """Back to the take exactly as it was captured; all cleaning of it is lost"""
+
+    bl_idname = "video_mocap.clean_raw"
+    bl_label = "Back to raw"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        reason = stage.obstacle(chosen(context))
+        if reason is None and not chosen(context).cleaning.raw:
+            reason = "Nothing was changed"
+        if reason:
+            cls.poll_message_set(reason)
+        return reason is None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        stage.back_to_raw(context.scene, chosen(context))
+        return {"FINISHED"}
+
+
+classes = (
+    VIDEO_MOCAP_OT_clean_floor,
+    VIDEO_MOCAP_OT_clean_floor_pick,
+    VIDEO_MOCAP_OT_clean_upright,
+    VIDEO_MOCAP_OT_clean_forward,
+    VIDEO_MOCAP_OT_contacts_show,
+    VIDEO_MOCAP_OT_contact_add,
+    VIDEO_MOCAP_OT_contact_remove,
+    VIDEO_MOCAP_OT_contact_edge,
+    VIDEO_MOCAP_OT_contact_move,
+    VIDEO_MOCAP_OT_contact_here,
+    VIDEO_MOCAP_OT_loop_find,
+    VIDEO_MOCAP_OT_clean_apply,
+    VIDEO_MOCAP_OT_clean_discard,
+    VIDEO_MOCAP_OT_clean_raw,
+)

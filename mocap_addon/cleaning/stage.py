@@ -1,0 +1,410 @@
+"""A take's actions: the captured one, the one that is cleaned, and what comes of it.
+
+Raw is what was captured and is never written to. Base is what the settings start from: raw, or what was applied last.
+Cleaned is computed from base whenever a setting changes. Only one of them moves the armature.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...backend.core import rotations, skeleton
+from ...backend.core.errors import MocapError
+from ...backend.core.rotations import Array
+from ...backend.core.skeleton import COUNT, JOINTS, PARENTS, Skeleton
+from ...backend.core.take import read_take
+from .. import armature as rig
+from .. import camera, compat, keys, takes
+from ..retarget.model import SourceMotion
+from ..retarget.sources import grounded
+from . import world
+from .properties import SETTINGS, VideoMocapCleaning, VideoMocapContact
+from .recipe import Span, clean, to_contacts, to_spans
+
+WRITTEN = "video_mocap_written"  # custom property of a cleaned action: a checksum of the keys that we wrote
+APPLIED = "video_mocap_world"  # custom property of a camera: turn and shift of the clip's world that were applied
+NOWHERE = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+SHARED = ("pivot", "facing", "lean_forward", "lean_left", "turn", "lift", "together")
+SAME_FRAME = 1e-4
+ROUNDING = 5e-6  # what reading and writing 32 bit numbers makes of a value that nobody changed
+
+_quiet = 0
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Change settings without computing anything."""
+    global _quiet
+    _quiet += 1
+    try:
+        yield
+    finally:
+        _quiet -= 1
+
+
+def settings_changed(part: VideoMocapCleaning | VideoMocapContact) -> None:
+    """A slider was moved: compute the cleaned motion anew."""
+    if _quiet:
+        return
+    scene = part.id_data
+    entry = _owner(scene, part)
+    if entry is not None and obstacle(entry) is None:
+        update(scene, entry)
+
+
+def show_changed(settings: VideoMocapCleaning) -> None:
+    """The choice between raw and cleaned was changed."""
+    entry = _owner(settings.id_data, settings)
+    if not _quiet and entry is not None and obstacle(entry) is None and settings.raw:
+        _assign(entry, settings.raw if settings.show == "RAW" else settings.cleaned or settings.base)
+
+
+def _owner(scene: bpy.types.Scene, part: VideoMocapCleaning | VideoMocapContact) -> takes.VideoMocapTake | None:
+    """The take that the settings belong to; the path of a setting names it: video_mocap.takes[3].cleaning..."""
+    inside = part.path_from_id().split("takes[")[1]
+    index = int(inside.split("]")[0])
+    return scene.video_mocap.takes[index] if index < len(scene.video_mocap.takes) else None
+
+
+def obstacle(entry: takes.VideoMocapTake | None) -> str | None:
+    """Why a take cannot be cleaned."""
+    if entry is None:
+        return "Choose a take first"
+    if entry.state == "LIVE":
+        return "The take is still being captured"
+    if not takes.present(entry):
+        return "The take's armature is not in the scene"
+    if entry.armature.mode == "EDIT":
+        return "Leave edit mode first"
+    if not entry.cleaning.raw and takes.own_action(entry) is None:
+        return "The captured action is not on the take's armature"
+    return None
+
+
+def begin(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    """Remember the captured action and its contacts; nothing changes yet."""
+    settings = entry.cleaning
+    if settings.raw:
+        return
+    settings.raw = settings.base = takes.own_action(entry)
+    motion = read(scene, entry, settings.raw)
+    spans = to_spans(motion.times, _contacts(entry, motion))
+    settings.raw_contacts = settings.base_contacts = json.dumps(spans)
+    with quiet():
+        settings.set_spans(spans)
+        settings.pivot = motion.pelvis[0] * [1.0, 1.0, 0.0]
+        settings.facing = world.facing_at(motion, float(motion.times[0]))
+
+
+def _contacts(entry: takes.VideoMocapTake, motion: SourceMotion) -> Array:
+    """(T, 4) as the take file has them; found by height and speed where it cannot tell."""
+    path = Path(bpy.path.abspath(entry.path)) if entry.path else None
+    if path is not None and path.is_file():
+        try:
+            take = read_take(path)
+        except MocapError:
+            take = None
+        if take is not None and "contacts" in take and take["contacts"].shape == motion.contacts.shape:
+            return take["contacts"]
+    return grounded(motion).contacts
+
+
+# ---- reading
+
+
+def body_of(armature: bpy.types.Object) -> Skeleton:
+    """The proportions that an armature of ours has."""
+    heads = np.array([armature.data.bones[name].head_local for name in JOINTS])
+    offsets = skeleton.neutral().offsets.copy()
+    turn = rotations.inverse(skeleton.Y_UP_TO_Z_UP)
+    for joint in range(1, COUNT):
+        offsets[joint] = rotations.rotate(turn, heads[joint] - heads[PARENTS[joint]])
+    return skeleton.neutral().with_offsets(offsets)
+
+
+def read(scene: bpy.types.Scene, entry: takes.VideoMocapTake, action: bpy.types.Action) -> SourceMotion:
+    """An action of the take's armature as motion, at the times of the keys of its location; contacts are zero."""
+    curves = {(curve.data_path, curve.array_index): curve for curve in compat.curves(action)}
+    place = f'pose.bones["{JOINTS[0]}"].location'
+    frames = _keys(curves[place, 0])[:, 0]
+    root = np.stack([_values(curves.get((place, axis)), frames, 0.0) for axis in range(3)], axis=1)
+    turned = np.empty((len(frames), COUNT, 4))
+    for j, name in enumerate(JOINTS):
+        path = f'pose.bones["{name}"].rotation_quaternion'
+        for axis in range(4):
+            turned[:, j, axis] = _values(curves.get((path, axis)), frames, float(axis == 0))
+    local, pelvis = rig.from_bones(rig.rest_of(entry.armature), rotations.normalize(turned), root)
+    times = (frames - 1.0) / camera.scene_rate(scene)
+    contacts = np.zeros((len(times), len(skeleton.CONTACTS)), np.uint8)
+    return SourceMotion(times, body_of(entry.armature), rotations.continuous(local), pelvis, contacts)
+
+
+def _keys(curve: bpy.types.FCurve) -> Array:
+    """(K, 2) frames and values."""
+    points = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", points)
+    return points.reshape(-1, 2).astype(float)
+
+
+def _values(curve: bpy.types.FCurve | None, frames: Array, rest: float) -> Array:
+    """(T,) what the curve says at the frames."""
+    if curve is None:
+        return np.full(len(frames), rest)
+    points = _keys(curve)
+    if len(points) == len(frames) and np.allclose(points[:, 0], frames, atol=SAME_FRAME):
+        return points[:, 1]
+    return np.array([curve.evaluate(frame) for frame in frames])  # the animator took keys out or moved some
+
+
+def base_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion:
+    """What the settings start from, with the contacts of the list."""
+    motion = read(scene, entry, entry.cleaning.base)
+    return replace(motion, contacts=to_contacts(motion.times, entry.cleaning.spans()))
+
+
+def placed(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion:
+    """The same, standing where the settings put it."""
+    done = entry.cleaning.recipe()
+    return world.stand(base_motion(scene, entry), np.array(done.pivot), done.facing, done.lean, done.turn, done.lift)
+
+
+def shown_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion | None:
+    """The motion that the armature shows, where it is not the captured one: None then, the take file knows better."""
+    settings = entry.cleaning
+    action = settings.cleaned or settings.base
+    if not settings.raw or action in (None, settings.raw) or settings.show == "RAW" or obstacle(entry):
+        return None
+    motion = read(scene, entry, action)
+    return replace(motion, contacts=to_contacts(motion.times, settings.spans()))
+
+
+# ---- writing
+
+
+def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
+    """Compute the cleaned action from the settings and show it; -> whether it was. Keys that were changed by hand are
+    never overwritten: they have to be applied or dropped first."""
+    settings = entry.cleaning
+    begin(scene, entry)
+    if settings.cleaned and checksum(settings.cleaned) != settings.cleaned.get(WRITTEN):
+        settings.edited = True
+        return False
+    _share(scene, entry)
+    _clean(scene, entry)
+    if settings.together:
+        for other in takes.of_capture(scene, entry.key.partition(":")[0]):
+            if other.key != entry.key and obstacle(other) is None:
+                begin(scene, other)
+                _clean(scene, other)
+    return True
+
+
+def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    settings = entry.cleaning
+    before = read(scene, entry, settings.base)
+    before = replace(before, contacts=to_contacts(before.times, settings.kept_spans("base")))
+    after = clean(before, settings.recipe())
+    if after.local is before.local and after.pelvis is before.pelvis:
+        _assign(entry, settings.base)
+        _drop(settings, "cleaned")
+    else:
+        if settings.cleaned is None:
+            settings.cleaned = settings.base.copy()
+            settings.cleaned.use_fake_user = True
+        settings.cleaned.name = f"{settings.raw.name} · cleaned"
+        _assign(entry, settings.cleaned)
+        _write(scene, entry, after)
+        settings.cleaned[WRITTEN] = checksum(settings.cleaned)
+    with quiet():
+        settings.show = "CLEANED"
+
+
+def _write(scene: bpy.types.Scene, entry: takes.VideoMocapTake, motion: SourceMotion) -> None:
+    settings = entry.cleaning
+    owner = compat.curve_owner(settings.cleaned, entry.armature)
+    known = {(curve.data_path, curve.array_index): curve for curve in owner.fcurves}
+    base = {(curve.data_path, curve.array_index): curve for curve in compat.curves(settings.base)}
+    frames = 1.0 + motion.times * camera.scene_rate(scene)
+    turned, root = rig.to_bones(rig.rest_of(entry.armature), motion.local, motion.pelvis)
+    channels = [("location", JOINTS[0], root)]
+    channels += [("rotation_quaternion", name, turned[:, j]) for j, name in enumerate(JOINTS)]
+    for channel, name, values in channels:
+        path = f'pose.bones["{name}"].{channel}'
+        for axis in range(values.shape[1]):
+            told = _like(base.get((path, axis)), frames, values[:, axis])
+            curve = known.get((path, axis))
+            if curve is None:  # the animator had removed it
+                curve = owner.fcurves.new(path, index=axis)
+                curve.group = owner.groups.get(name) or owner.groups.new(name)
+            keys.rewrite(curve, frames, told)
+            for modifier in [modifier for modifier in curve.modifiers if modifier.type == "CYCLES"]:
+                curve.modifiers.remove(modifier)
+            if settings.loop and settings.repeat:
+                modifier = curve.modifiers.new("CYCLES")
+                kind = "REPEAT_OFFSET" if channel == "location" else "REPEAT"
+                modifier.mode_before, modifier.mode_after = kind, kind
+
+
+def _like(curve: bpy.types.FCurve | None, frames: Array, values: Array) -> Array:
+    """The values (T,), but to the last bit those that the curve has where nothing was meant to change."""
+    if curve is None or len(curve.keyframe_points) != len(frames):
+        return values
+    before = _keys(curve)[:, 1]
+    return np.where(np.abs(values - before) < ROUNDING, before, values)
+
+
+def checksum(action: bpy.types.Action) -> str:
+    """Tells whether keys of the bones were changed since it was taken; moving all of them in time does not count."""
+    told = 0
+    for curve in compat.curves(action):
+        if curve.data_path.startswith("pose.bones["):
+            told = zlib.crc32(_keys(curve)[:, 1].tobytes(), told)
+    return f"{told:08x}"
+
+
+def _assign(entry: takes.VideoMocapTake, action: bpy.types.Action) -> None:
+    compat.assign(entry.armature, action)
+
+
+def _drop(settings: VideoMocapCleaning, which: str) -> None:
+    """Remove the base or cleaned action, unless it is one of the others as well."""
+    action = getattr(settings, which)
+    setattr(settings, which, None)
+    if action and action not in settings.actions():
+        bpy.data.actions.remove(action)
+
+
+# ---- the clip's world
+
+
+def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    """Floor, upright and facing for everyone of the clip, and for its camera."""
+    settings = entry.cleaning
+    others = [other for other in takes.of_capture(scene, entry.key.partition(":")[0]) if other.key != entry.key]
+    with quiet():
+        for other in others:
+            if settings.together and obstacle(other) is None:
+                begin(scene, other)
+                for name in SHARED:
+                    setattr(other.cleaning, name, getattr(settings, name))
+            elif not settings.together:
+                other.cleaning.together = False
+    if entry.camera and settings.together:
+        lean = (settings.lean_forward, settings.lean_left)
+        turn, shift = world.turn_of(np.array(settings.pivot), settings.facing, lean, settings.turn, settings.lift)
+        applied = np.array(entry.camera.get(APPLIED, NOWHERE))
+        shift = rotations.rotate(turn, applied[4:]) + shift
+        _move_camera(entry.camera, rotations.multiply(turn, applied[:4]), shift)
+
+
+def _move_camera(view: bpy.types.Object, turn: Array, shift: Array) -> None:
+    """Turn (4,) and shift (3,) of the clip's world, beside the camera's own keys."""
+    place = np.array(view.location)
+    view.delta_rotation_quaternion = turn
+    view.delta_location = rotations.rotate(turn, place) + shift - place
+
+
+# ---- the end of it
+
+
+def apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    """What is shown becomes what later cleaning starts from, with keys that were changed by hand. Raw is kept.
+
+    Where everyone of the clip shares one world, it is applied to all of them.
+    """
+    together = [other for other in takes.of_capture(scene, entry.key.partition(":")[0]) if other.cleaning.raw]
+    for each in together if entry.cleaning.together else [entry]:
+        if obstacle(each) is None:
+            _apply(scene, each)
+    view = entry.camera
+    if view and entry.cleaning.together:
+        turn, place = np.array(view.delta_rotation_quaternion), np.array(view.location)
+        shift = np.array(view.delta_location) + place - rotations.rotate(turn, place)
+        view[APPLIED] = [*turn.tolist(), *shift.tolist()]
+
+
+def _apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    settings = entry.cleaning
+    if settings.cleaned:
+        old, settings.base, settings.cleaned = settings.base, settings.cleaned, None
+        if old not in settings.actions():
+            bpy.data.actions.remove(old)
+        if WRITTEN in settings.base:
+            del settings.base[WRITTEN]
+    settings.base_contacts = json.dumps(settings.spans())
+    _neutral(settings)
+    motion = read(scene, entry, settings.base)
+    settings.pivot = motion.pelvis[0] * [1.0, 1.0, 0.0]
+    settings.facing = world.facing_at(motion, float(motion.times[0]))
+    _assign(entry, settings.base)
+
+
+def discard_edits(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    """Give up keys that were changed by hand and go back to what the settings say."""
+    settings = entry.cleaning
+    settings.edited = False
+    if settings.cleaned:
+        settings.cleaned[WRITTEN] = checksum(settings.cleaned)
+    update(scene, entry)
+
+
+def back_to_raw(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+    """The captured action again, and no cleaning at all; the others of the clip and its camera keep theirs."""
+    settings = entry.cleaning
+    begin(scene, entry)
+    _assign(entry, settings.raw)
+    _drop(settings, "cleaned")
+    base, settings.base = settings.base, settings.raw
+    if base and base != settings.raw:
+        bpy.data.actions.remove(base)
+    settings.base_contacts = settings.raw_contacts
+    _neutral(settings)
+    with quiet():
+        settings.set_spans(settings.kept_spans("raw"))
+    others = takes.of_capture(scene, entry.key.partition(":")[0])
+    if entry.camera and all(
+        other.cleaning.base == other.cleaning.raw and not other.cleaning.cleaned for other in others
+    ):
+        _move_camera(entry.camera, rotations.IDENTITY, np.zeros(3))
+        if APPLIED in entry.camera:
+            del entry.camera[APPLIED]
+
+
+def forget(entry: takes.VideoMocapTake) -> None:
+    """The take gets a new captured action: what was made of the old one goes."""
+    settings = entry.cleaning
+    raw, gone = settings.raw, [action for action in settings.actions() if action != settings.raw]
+    settings.raw = settings.base = settings.cleaned = None
+    settings.raw_contacts = settings.base_contacts = ""
+    settings.contacts.clear()
+    _neutral(settings)
+    if raw and entry.armature:
+        _assign(entry, raw)
+    bpy.data.batch_remove(gone)
+
+
+def _neutral(settings: VideoMocapCleaning) -> None:
+    with quiet():
+        settings.edited = False
+        settings.show = "CLEANED"
+        for name in SETTINGS:
+            settings.property_unset(name)
+
+
+def spans_moved(spans: tuple[Span, ...]) -> tuple[Span, ...]:
+    """Spans in the order of their beginnings; those of one contact that touch become one."""
+    out: list[Span] = []
+    for span in sorted(spans, key=lambda s: (s.track, s.start)):
+        if out and out[-1].track == span.track and span.start <= out[-1].end + SAME_FRAME:
+            out[-1] = out[-1]._replace(end=max(out[-1].end, span.end))
+        else:
+            out.append(span)
+    return tuple(sorted(out, key=lambda s: (s.start, s.track)))
