@@ -1,0 +1,75 @@
+"""Model files in the layout of the published ones, small and with random weights."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from backend.motion.footmr import FootEncoderRoPE
+from backend.published.gvhmr import NetworkEncoderRoPE
+from backend.published.hmr2 import HMR2
+from backend.published.vit import ViTSize
+from backend.published.vitpose import ViTPose
+
+SMALL = ViTSize(width=32, layers=1, heads=2)
+GVHMR_LAYERS = 1
+
+
+def named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors below a prefix."""
+    return {prefix + name: tensor for name, tensor in network.state_dict().items()}
+
+
+def foreign(module: str, name: str, **more: Any) -> type:
+    """A class of a package that is not installed, so that its objects can be pickled."""
+    parent = ""
+    for step in module.split("."):
+        parent = f"{parent}.{step}" if parent else step
+        sys.modules.setdefault(parent, ModuleType(parent))
+    kind = type(name, more.pop("bases", (dict,)), {"__module__": module, **more})
+    setattr(sys.modules[module], name, kind)
+    return kind
+
+
+def hmr2(path: Path) -> Path:
+    """As 4D-Humans' Lightning leaves it: settings of yacs, SMPL's own data and a discriminator beside the network."""
+    settings = foreign("yacs.config", "CfgNode")(MODEL={"BACKBONE": "vit"})
+    network = HMR2(SMALL)
+    with torch.no_grad():
+        network.smpl_head.decpose.weight.mul_(0.1)  # near the mean person
+        network.smpl_head.init_body_pose[:] = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+    weights = {
+        **named("", network),
+        "discriminator.conv1.weight": torch.rand(4, 4),
+        "smpl.v_template": torch.rand(10, 3),
+        "initialized": torch.tensor(True),
+    }
+    torch.save({"state_dict": weights, "hyper_parameters": settings, "epoch": 35, "callbacks": {}}, path)
+    return path
+
+
+def gvhmr(path: Path, feet: bool = False) -> Path:
+    """GVHMR's release; with feet: FootMR's, which has its own GVHMR for 23 keypoints."""
+    weights = named("pipeline.denoiser3d.", NetworkEncoderRoPE(23 if feet else 17, layers=GVHMR_LAYERS))
+    if feet:
+        weights |= named("pipeline.foot_motion_refiner.", FootEncoderRoPE(layers=2))
+    torch.save({"state_dict": weights, "pytorch-lightning_version": "2.3.0"}, path)
+    return path
+
+
+def vitpose(path: Path, keypoints: int = 133) -> Path:
+    """As mmpose leaves it: a history of numpy numbers with bound methods in it."""
+
+    def mean(self: Any) -> float:
+        return 0.0
+
+    history = foreign("mmengine.logging.history_buffer", "HistoryBuffer", bases=(object,), mean=mean)()
+    history.loss, history.methods = np.arange(3.0), {"mean": history.mean}
+    torch.save({"meta": {"epoch": 210}, "state_dict": named("", ViTPose(keypoints, SMALL)), "loss": history}, path)
+    return path
