@@ -1,4 +1,4 @@
-"""The command line: `python -m backend capture | resolve | serve | doctor | info | train`."""
+"""The command line: `python -m backend capture | resolve | serve | doctor | info | evaluate | train | export`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from .core.errors import CODES, MocapError
 from .core.protocol import Message
 from .engines import DEVICES, ENGINES
 from .job import Job, Resolve
+from .networks import NETWORKS
 from .serve import as_failure, serve
 
 
@@ -123,7 +124,15 @@ def _info(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from .motion.train import Plan, train  # needs torch
 
-    train(options.network, Plan(options.data, options.folder, options.hours, seed=options.seed, device=options.device))
+    told = {name: getattr(options, name) for name in ("data", "validation", "folder", "lifter", "hours", "device")}
+    train(options.network, Plan.read(options.config, **told))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .motion.export import export  # needs torch
+
+    print(export(options.network, options.weights, options.output))
     return 0
 
 
@@ -240,13 +249,21 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_evaluate)
 
     command = commands.add_parser("train", help="train a motion network (for developers; needs torch)")
-    command.add_argument("network", choices=("lifter", "footmr"))
-    command.add_argument("--data", type=Path, required=True, metavar="MOTIONS.npz")
-    command.add_argument("--folder", type=Path, required=True, help="checkpoints and log; an earlier run there goes on")
-    command.add_argument("--hours", type=float, default=4.0, help="in all, earlier runs included (default: 4)")
-    command.add_argument("--seed", type=int, default=1)
-    command.add_argument("--device", default="cpu", help="as torch names it (default: cpu)")
+    command.add_argument("network", choices=NETWORKS)
+    command.add_argument("--config", type=Path, required=True, metavar="PLAN.toml", help="as in assets/motion/")
+    command.add_argument("--data", type=Path, metavar="MOTIONS.npz")
+    command.add_argument("--validation", type=Path, metavar="MOTIONS.npz", help="people who are not in the data")
+    command.add_argument("--folder", type=Path, help="checkpoints and logs; an earlier run there goes on")
+    command.add_argument("--lifter", type=Path, metavar="WEIGHTS", help="trained lifter that footmr and orient build on")
+    command.add_argument("--hours", type=float, help="in all, earlier runs included (default: the plan's)")
+    command.add_argument("--device", help="as torch names it (default: the plan's, else cpu)")
     command.set_defaults(run=_train)
+
+    command = commands.add_parser("export", help="turn trained weights into what the pipeline runs (needs torch)")
+    command.add_argument("network", choices=NETWORKS)
+    command.add_argument("weights", type=Path, help="a training's checkpoint (.pt) or .safetensors")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    command.set_defaults(run=_export)
     return parser
 
 

@@ -16,16 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from . import embedded
+from . import networks as motion_networks
+from .body.chain import BodyChain
 from .core.errors import MocapError
 from .job import Job
-from .stages import BodySolver, Tracker
+from .stages import BodySolver, FootRefiner, Orienter, Tracker
 
 
 @dataclass(frozen=True)
 class Engine:
     """One implementation of a stage.
 
-    packages: import names that it needs; models: its files in the embedded models; make: builds it for a job.
+    packages: import names that it needs; models: its files in the embedded models; networks: our own that
+    it runs; make: builds it for a job.
     """
 
     what: str
@@ -33,6 +36,7 @@ class Engine:
     make: Callable[[Job], Any]
     packages: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
 
     def obstacle(self) -> MocapError | None:
         """Why it cannot run here; None when it can."""
@@ -44,6 +48,11 @@ class Engine:
                 embedded.model_path(model)
             except MocapError as error:
                 return error
+        for network in self.networks:
+            try:
+                motion_networks.model_path(network)
+            except MocapError as error:
+                return error
         return None
 
 
@@ -53,10 +62,32 @@ def _blazepose(job: Job) -> Tracker:
     return BlazePoseTracker(people=job.people, threads=threads())
 
 
+def _lifter(job: Job) -> BodySolver:
+    from .body.lifter import LifterSolver
+
+    return LifterSolver(threads())
+
+
 def _analytic(job: Job) -> BodySolver:
     from .body.analytic import AnalyticSolver
 
     return AnalyticSolver()
+
+
+def _nothing(job: Job) -> None:
+    return None
+
+
+def _footmr(job: Job) -> FootRefiner:
+    from .body.feet import FootMR
+
+    return FootMR(threads())
+
+
+def _orient(job: Job) -> Orienter:
+    from .world.orient import OrientCorrect
+
+    return OrientCorrect(threads())
 
 
 ENGINES: dict[str, dict[str, Engine]] = {
@@ -76,6 +107,37 @@ ENGINES: dict[str, dict[str, Engine]] = {
             make=_analytic,
             packages=("numpy",),
         ),
+        "lifter": Engine(
+            what="our temporal transformer: keypoints over time to joint rotations",
+            licence=motion_networks.LICENCE,
+            make=_lifter,
+            packages=("numpy", "onnxruntime"),
+            networks=("lifter",),
+        ),
+    },
+    "feet": {
+        "none": Engine(what="ankles as the body engine gives them", licence=motion_networks.LICENCE, make=_nothing),
+        "footmr": Engine(
+            what="ankles from foot keypoints and knees by our FootMR",
+            licence=motion_networks.LICENCE,
+            make=_footmr,
+            packages=("numpy", "onnxruntime"),
+            networks=("footmr",),
+        ),
+    },
+    "orient": {
+        "none": Engine(
+            what="which way is down from standing bodies and planted feet",
+            licence=motion_networks.LICENCE,
+            make=_nothing,
+        ),
+        "orientcorrect": Engine(
+            what="which way is down from pose and orientation, by our OrientCorrect",
+            licence=motion_networks.LICENCE,
+            make=_orient,
+            packages=("numpy", "onnxruntime"),
+            networks=("orient",),
+        ),
     },
 }
 DEVICES = ("cpu",)
@@ -90,6 +152,10 @@ class Chain:
     def make(self, stage: str, job: Job) -> Any:
         """Build the engine of a stage; this may take seconds."""
         return ENGINES[stage][self.names[stage]].make(job)
+
+    def body(self, job: Job) -> BodySolver:
+        """Everything between observations and the world."""
+        return BodyChain(self.make("body", job), self.make("feet", job), self.make("orient", job))
 
     def describe(self) -> dict[str, Any]:
         """What a take says about the engines it was made with."""

@@ -80,7 +80,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
         raise MocapError("video-too-small", f"{info.path.name} is only {info.width} x {info.height} pixels large.")
     folder = working_folder(job.output)
     sha256 = video_hash(job.video)
-    solver: BodySolver = chain.make("body", job)
+    solver = chain.body(job)
 
     with ObservationStore(folder, _key(job, sha256, chain)) as store:
         run = Run(job, choice, info, chain, solver, store, progress)

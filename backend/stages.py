@@ -103,6 +103,9 @@ class Motion:
     rotations (T, 55, 4) parent-relative, root in `frame of reference`; pelvis (T, 3) metres in the same frame
     (camera space after the body stage, world after the world stage); confidence (T, 55) 0..1;
     contacts (T, 4) uint8 in `skeleton.CONTACTS` order (zeros before the world stage).
+    What only some body engines tell: down (T, 3) gravity's direction in the same frame as the rotations, and spread
+    (T,) its standard deviation in radians; still (T, 6) 0..1, how likely each of `skeleton.CONTACTS`, the left and the
+    right wrist stand still.
     """
 
     times: Array
@@ -110,6 +113,9 @@ class Motion:
     pelvis: Array
     confidence: Array
     contacts: NDArray[np.uint8]
+    down: Array | None = None
+    spread: Array | None = None
+    still: Array | None = None
 
 
 class BodySolver(Protocol):
@@ -121,4 +127,20 @@ class BodySolver(Protocol):
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place the skeleton in every frame, in camera space."""
+        ...
+
+
+class FootRefiner(Protocol):
+    """Stage `feet`: better ankles for a motion in camera space."""
+
+    def refine(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
+        """The motion with other ankle rotations; all else stays."""
+        ...
+
+
+class Orienter(Protocol):
+    """Stage `orient`: which way is down for a motion in camera space."""
+
+    def orient(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
+        """The motion with `down` and `spread`, where the body engine told something to tell them from."""
         ...

@@ -15,6 +15,7 @@ from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.rotations import Array
 from backend.evaluation.compare import CONTACT_POINTS
+from backend.motion.cmu import hinged_elbows
 from backend.smoothing import local_average, local_quadratic
 
 STEADY = 0.035  # seconds
@@ -50,6 +51,7 @@ def perform(actor: Actor, motions: dict[str, Array], frames: int) -> Performance
     local = np.tile(rotations.IDENTITY, (rows.stop - rows.start, sk.COUNT, 1))
     local[:, 0] = rotations.from_axis_angle(motions["root_orient"][rows])
     local[:, 1:22] = rotations.from_axis_angle(motions["body_pose"][rows].astype(float))
+    local = hinged_elbows(local)
     pelvis = _stride(body.skeleton, local, motions["trans"][rows].astype(float))
     contacts = motions["contacts"][rows].astype(np.uint8)
     local, pelvis = _smoothed(local, pelvis)

@@ -38,8 +38,9 @@ class AnalyticSolver:
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place `skeleton` in every frame; camera space."""
-        points, weights = _seen_points(observations, camera)
+        points, weights = seen_points(observations, camera)
         times = observations["time"].astype(float)
+        points = filtered(points, weights, times)
         turned = pose(points, weights, observations["hands"], times, skeleton)
         local = sk.to_local(turned)
         pelvis = place_skeleton(turned, skeleton, observations, camera)
@@ -53,20 +54,25 @@ def _metric(observations: NDArray[Any]) -> tuple[Array, Array]:
     return observations["landmarks"][..., :3].astype(float), observations["landmarks"][..., 3].astype(float)
 
 
-def _seen_points(observations: NDArray[Any], camera: Camera) -> tuple[Array, Array]:
-    """Landmarks with the model's depth and the picture's exactness, filtered over time: (T, 33, 3) metres, camera
-    axes, about the hips; and weights (T, 33) in 0..1."""
+def seen_points(observations: NDArray[Any], camera: Camera) -> tuple[Array, Array]:
+    """Landmarks with the model's depth and the picture's exactness: (T, 33, 3) metres, camera axes, about the hips;
+    and weights (T, 33) in 0..1."""
     points, weights = _metric(observations)
     points = landmarks.along_ray(points, observations["roi"].astype(float), camera)
     mine, theirs = landmarks.IN_KEYPOINTS.T
     seen = observations["keypoints"][:, theirs].astype(float)
     place = landmarks.place_points(points[:, mine], seen[..., :2], seen[..., 2] ** 2 + 1e-3, camera)
     points[:, mine] = landmarks.on_rays(points[:, mine], place, seen[..., :2], seen[..., 2], camera)
-    points -= middle(points, "hip")[:, None]
+    return points - middle(points, "hip")[:, None], weights
+
+
+def filtered(points: Array, weights: Array, times: Array) -> Array:
+    """Points (T, 33, 3) of `seen_points` without jitter, feet as deep as they are."""
+    points = points.copy()
     for side, _ in SIDES:
         ankle, foot = L[f"{side}_ankle"], [L[f"{side}_heel"], L[f"{side}_foot_index"]]
         points[:, foot, 2] += (FOOT_DEPTH - 1.0) * (points[:, foot, 2] - points[:, [ankle], 2])
-    return keep_fast(points, observations["time"].astype(float), weights, NOISE), weights
+    return keep_fast(points, times, weights, NOISE)
 
 
 def pose(points: Array, weights: Array, hand_points: Array, times: Array, skeleton: Skeleton) -> Array:
@@ -202,9 +208,7 @@ def _arm(
     hinge = np.array([0.0, -sign, 0.0])  # an elbow takes the forearm forwards
 
     chest = turned[:, JOINT[f"{side}_collar"]]
-    swing = rotations.multiply(
-        rotations.between(rotations.rotate(chest, rest[elbow] - rest[shoulder]), upper), chest
-    )
+    swing = rotations.multiply(rotations.between(rotations.rotate(chest, rest[elbow] - rest[shoulder]), upper), chest)
     along = rotations.normalize(upper)
     bend = np.cross(along, rotations.normalize(lower))
     angle = signed_angle(rotations.rotate(swing, hinge), bend, along)
@@ -213,8 +217,16 @@ def _arm(
     turned[:, shoulder] = rotations.multiply(about(along, twist), swing)
     forearm = _hinge(turned[:, shoulder], lower, rest[wrist] - rest[elbow], hinge)
 
-    # The palm turns the forearm: half of that shows at the elbow, as in SMPL-X motion, the rest at the wrist.
-    palm = hands.palm(points, weights, hand, times, rest, side)
+    hold_hand(turned, forearm, hands.palm(points, weights, hand, times, rest, side), rest, side)
+
+
+def hold_hand(turned: Array, forearm: Array, palm: Array, rest: Array, side: str) -> None:
+    """Set the global rotations (T, 55, 4) of one elbow, wrist and hand from a forearm (T, 4) that is not turned about
+    itself and a palm (T, 4).
+
+    The palm turns the forearm: half of that shows at the elbow, as in SMPL-X motion, the rest at the wrist.
+    """
+    elbow, wrist = JOINT[f"{side}_elbow"], JOINT[f"{side}_wrist"]
     axis = rotations.normalize(rest[wrist] - rest[elbow])
     _, roll = rotations.swing_twist(rotations.multiply(rotations.inverse(forearm), palm), axis)
     angle = 2.0 * np.arctan2(np.sum(roll[:, 1:] * axis, -1), roll[:, 0])

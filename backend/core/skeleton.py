@@ -90,13 +90,11 @@ def forward_kinematics(skeleton: Skeleton, local: Array, pelvis: Array) -> tuple
     pelvis: (T, 3) metres, position of the pelvis joint in the target frame (world or camera).
     -> global rotations (T, 55, 4), joints (T, 55, 3) metres, both in the target frame.
     """
-    local = np.asarray(local, float)
-    turned = local.copy()
-    joints = np.empty((len(local), COUNT, 3))
+    turned = to_global(local)
+    joints = np.empty((len(turned), COUNT, 3))
     joints[:, 0] = pelvis
     for j in range(1, COUNT):
         p = PARENTS[j]
-        turned[:, j] = rotations.multiply(turned[:, p], local[:, j])
         joints[:, j] = joints[:, p] + rotations.rotate(turned[:, p], skeleton.offsets[j])
     return turned, joints
 
@@ -115,3 +113,11 @@ def to_local(turned: Array) -> Array:
     local = np.array(turned, float)
     local[:, 1:] = rotations.multiply(rotations.inverse(turned[:, PARENTS[1:]]), turned[:, 1:])
     return local
+
+
+def to_global(local: Array) -> Array:
+    """Parent-relative rotations (T, 55, 4) -> global ones (T, 55, 4)."""
+    turned = np.array(local, float)
+    for j in range(1, COUNT):
+        turned[:, j] = rotations.multiply(turned[:, PARENTS[j]], turned[:, j])
+    return turned

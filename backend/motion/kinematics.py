@@ -61,6 +61,12 @@ def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
     return torch.where(near_pi[..., None], axis * angle[..., None], regular)
 
 
+def angle_between(one: Tensor, two: Tensor) -> Tensor:
+    """Angles (...) in radians between rotation matrices (..., 3, 3)."""
+    cosine = ((one.transpose(-1, -2) @ two).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return cosine.clamp(-1, 1).acos()
+
+
 def global_rotations(local: Tensor, parents: Sequence[int] = tuple(PARENTS)) -> Tensor:
     """Parent-relative matrices (..., J, 3, 3) -> global ones, of the first J joints (22: body, 55: all)."""
     turned = [local[..., 0, :, :]]

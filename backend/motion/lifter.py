@@ -11,15 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core import keypoints
+from ..body.tokens import HINTS, KEYPOINTS
+from .kinematics import matrix_from_6d
 from .transformer import Block, Mlp, embed_keypoints, two_layers, window_mask
 
-KEYPOINTS = len(keypoints.BODY) + len(keypoints.FEET)  # 23: COCO body and feet
-HINTS = (
-    "nose", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist",
-    "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "left_heel",
-    "right_heel", "left_foot_index", "right_foot_index",
-)  # fmt: skip
 JOINTS = 22  # SMPL-X without hands and face
 STATIC = 6  # heels and toes of `skeleton.CONTACTS`, then left and right wrist
 
@@ -29,7 +24,9 @@ class Lifted(NamedTuple):
 
     pose (B, L, 21, 6) parent-relative, joints 1..21; camera (B, L, 6) and gravity (B, L, 6): the root in camera space
     and in gravity-view coordinates (y along gravity, z where the camera looks, level); velocity (B, L, 3) m/s of the
-    root in its own axes; static (B, L, 6) logits; error (B, L, 22): logarithm of the expected joint error in metres.
+    root in its own axes; static (B, L, 6) logits; bones (B, L, 21): logarithm of each bone's length beside the neutral
+    body's of the same size, joints 1..21; error (B, L, 22): logarithm of the expected joint error in metres, without
+    meaning for the root.
     """
 
     pose: Tensor
@@ -37,7 +34,12 @@ class Lifted(NamedTuple):
     gravity: Tensor
     velocity: Tensor
     static: Tensor
+    bones: Tensor
     error: Tensor
+
+    def local(self) -> Tensor:
+        """Parent-relative rotations (B, L, 22, 3, 3), the root in camera space."""
+        return matrix_from_6d(torch.cat([self.camera[:, :, None], self.pose], 2))
 
 
 class Lifter(nn.Module):
@@ -53,7 +55,7 @@ class Lifter(nn.Module):
         self.hint_embedder = two_layers(3 * len(HINTS) + 1, width)
         self.blocks = nn.ModuleList(Block(width, heads, ratio=2) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width, eps=1e-6)
-        self.final_layer = Mlp(width, 2 * width, 6 * 23 + 3 + STATIC + JOINTS)
+        self.final_layer = Mlp(width, 2 * width, 6 * 23 + 3 + STATIC + 21 + JOINTS)
         identity = torch.tensor([1.0, 0, 0, 0, 1, 0])
         # A body seen from the front by a level camera stands the other way up in camera axes (y down).
         facing = torch.tensor([1.0, 0, 0, 0, -1, 0])
@@ -78,7 +80,7 @@ class Lifter(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         out = self.final_layer(self.final_norm(x))
-        rotations, velocity, static, error = out.split([6 * 23, 3, STATIC, JOINTS], dim=-1)
+        rotations, velocity, static, bones, error = out.split([6 * 23, 3, STATIC, 21, JOINTS], dim=-1)
         rotations = (rotations + self.mean_rotations).unflatten(-1, (23, 6))
         pose, camera, gravity = rotations[..., :21, :], rotations[..., 21, :], rotations[..., 22, :]
-        return Lifted(pose, camera, gravity, velocity, static, error - 3.0)
+        return Lifted(pose, camera, gravity, velocity, static, 0.1 * bones, error - 3.0)

@@ -1,10 +1,16 @@
-"""OrientCorrect: camera-space orientation -> world orientation, robust to a wrong guess of the camera (W-HMR, 3.4)."""
+"""World orientation: which way is down, robust to a wrong guess of the camera (W-HMR, section 3.4).
+
+`OrientCorrect` is the published module, which needs W-HMR's own image features; `Orient` is ours, fed by the lifter.
+"""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
+
+from .kinematics import matrix_from_6d
+from .lifter import Lifted
 
 FEATURES = 2144  # W-HMR's mesh-aligned features; 5 numbers about the box in the picture follow
 
@@ -33,3 +39,36 @@ def orthonormal(raw: Tensor) -> Tensor:
     r2 = torch.linalg.cross(t3, r1) + t2
     r2 = F.normalize(r2 - (r2 * r1).sum(-1, keepdim=True) * r1, dim=-1)
     return torch.stack([r1, r2, torch.linalg.cross(r1, r2)], dim=-1)
+
+
+class Orient(nn.Module):
+    """Gravity from the lifter's pose and orientations, box and a guess of the camera; and how sure that is.
+
+    Gravity in camera space stands for world orientation: the heading of the camera is nobody's to know, and
+    `synthesis.view_from_gravity` @ camera-space orientation is the orientation in an upright world.
+    """
+
+    def __init__(self, hidden: int = 128) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(21 * 6 + 6 + 6 + 6 + 3 + 3 + 3, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.decode = nn.Linear(hidden, 4)
+        nn.init.zeros_(self.decode.weight)
+        nn.init.constant_(self.decode.bias, 0.0)
+
+    def forward(self, lifted: Lifted, cliff_cam: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
+        """cliff_cam (B, L, 3); guess (B, L, 3): unit vector down, camera space.
+
+        -> down (B, L, 3), unit; logarithm (B, L) of its standard deviation in radians.
+        """
+        seen = lifted_down(lifted)
+        pose = lifted.pose.flatten(-2)
+        x = torch.cat([pose, lifted.camera, lifted.gravity, lifted.static, seen, cliff_cam, guess], dim=-1)
+        out = self.decode(F.gelu(self.fc2(F.gelu(self.fc1(x)))))
+        return F.normalize(seen + out[..., :3], dim=-1), out[..., 3] - 2.5
+
+
+def lifted_down(lifted: Lifted) -> Tensor:
+    """Gravity's direction (..., 3) in camera space that the lifter's two orientations of one body imply."""
+    camera, gravity = matrix_from_6d(lifted.camera), matrix_from_6d(lifted.gravity)
+    return (camera @ gravity.transpose(-1, -2))[..., 1]

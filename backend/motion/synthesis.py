@@ -13,13 +13,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
+from ..body.tokens import BOX_MARGIN, FEW, HINTS, KEYPOINTS, SEEN, TURN_SCALE
 from ..core import keypoints, skeleton
 from .footmr import FOOT_KEYPOINTS
 from .kinematics import attached, forward_kinematics, matrix_from_axis_angle, matrix_to_6d
-from .lifter import HINTS, KEYPOINTS
-
-BOX_MARGIN = 1.2  # the box is this much larger than the keypoints' own
-TURN_SCALE = 10.0  # what the network sees of the camera's turn a frame
 
 _JOINT = skeleton.INDEX
 _BODY = skeleton.neutral()
@@ -37,16 +34,32 @@ _POINTS = keypoints.BODY + keypoints.FEET
 _FROM_JOINT = [(k, _JOINT[name]) for k, name in enumerate(_POINTS) if name in _JOINT]
 _FROM_POINT = [(k, *_CARRIED[name]) for k, name in enumerate(_POINTS) if name in _CARRIED]
 _HINT_POINTS = torch.tensor([_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS])
+_HINT_HIPS = [HINTS.index("left_hip"), HINTS.index("right_hip")]
+# Depth errors along a limb: share of the last point's that is kept, and the point's own bias and noise in metres.
+_CHAINS = (
+    {"shoulder": (0.0, 0.035, 0.025), "elbow": (0.7, 0.03, 0.04), "wrist": (0.9, 0.06, 0.07)},
+    {"hip": (0.0, 0.01, 0.008), "knee": (1.0, 0.06, 0.03), "ankle": (0.9, 0.06, 0.04), "foot_index": (1.0, 0.06, 0.04)},
+)
 _SIDES = torch.tensor(keypoints.mirrored(_POINTS))
 _LEGS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))])
 _ARMS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))])
 _SMALL_TOES = torch.tensor([k for k, n in enumerate(_POINTS) if "small_toe" in n])
-# Detector noise by point, standard deviation as a share of the box.
-_NOISE = torch.tensor(
-    [next(s for part, s in (("eye", 0.006), ("ear", 0.008), ("nose", 0.006), ("shoulder", 0.010), ("elbow", 0.013),
-                            ("wrist", 0.016), ("hip", 0.012), ("knee", 0.011), ("ankle", 0.012), ("toe", 0.016),
-                            ("heel", 0.015)) if part in n) for n in _POINTS]
-)  # fmt: skip
+
+
+def _by_part(**parts: float) -> Tensor:
+    """A number for each of the 23 points, by the part of the body that is in its name."""
+    return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
+
+
+_LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
+# How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
+_BIAS = _by_part(nose=0.013, eye=0.010, ear=0.013, shoulder=0.011, elbow=0.011, wrist=0.010, hip=0.008, knee=0.007,
+                 ankle=0.011, toe=0.011, heel=0.014)  # fmt: skip
+_NOISE = _by_part(nose=0.012, eye=0.010, ear=0.012, shoulder=0.013, elbow=0.016, wrist=0.015, hip=0.012, knee=0.013,
+                  ankle=0.014, toe=0.020, heel=0.018)  # fmt: skip
+# How far from the joint's centre a point is seen, metres a person.
+_VAGUE = _by_part(nose=0.0, eye=0.0, ear=0.0, shoulder=0.015, elbow=0.010, wrist=0.010, hip=0.018, knee=0.010,
+                  ankle=0.010, toe=0.0, heel=0.0)  # fmt: skip
 
 
 @dataclass
@@ -56,7 +69,8 @@ class Batch:
     obs (B, L, 23, 3), cliff_cam (B, L, 3), cam_angvel (B, L, 6), hints (B, L, 58): see `Lifter.forward`.
     local (B, L, 22, 3, 3) with the root in camera space; gravity (B, L, 3, 3) the root in gravity-view coordinates;
     velocity (B, L, 3) m/s in the root's axes; static (B, L, 6) in 0..1; offsets (B, 22, 3) metres; joints (B, L, 22,
-    3) metres, camera space; down (B, L, 3) gravity's direction in camera space.
+    3) metres, camera space; bones (B, 21) logarithm of each bone's length beside the neutral body's of that size;
+    down (B, L, 3) gravity's direction in camera space.
     """
 
     obs: Tensor
@@ -68,12 +82,22 @@ class Batch:
     velocity: Tensor
     static: Tensor
     offsets: Tensor
+    bones: Tensor
     joints: Tensor
     down: Tensor
 
     def to(self, device: str) -> Batch:
         """The same batch on another device."""
         return Batch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+    def rows(self, rows: slice) -> Batch:
+        """Some of the clips."""
+        return Batch(**{name: tensor[rows] for name, tensor in vars(self).items()})
+
+    @staticmethod
+    def joined(parts: list[Batch]) -> Batch:
+        """All clips of several batches of the same length."""
+        return Batch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
 
     @property
     def foot_obs(self) -> Tensor:
@@ -82,26 +106,34 @@ class Batch:
 
 
 class Synthesiser:
-    """Makes batches from windows of motion. noise: 0 none, 1 a guess at the embedded detectors, 2 a bad day.
+    """Makes batches from windows of motion.
 
-    What they really do is measured in docs/detectors.md: their depth is worse than is made here.
+    noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
+    Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
+    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all.
     """
 
-    def __init__(self, seed: int, noise: float | None = None, tilt: float = 1.0) -> None:
+    def __init__(
+        self, seed: int, noise: float | None = None, feet: float = 0.0, mixed: float = 0.0, spun: float = 0.0
+    ) -> None:
         self._random = torch.Generator().manual_seed(seed)
         self._noise = noise
-        self._tilt = tilt
+        self._shares = feet, mixed, spun
 
-    def __call__(self, local: Tensor, trans: Tensor, contacts: Tensor, rate: float = 30.0) -> Batch:
-        """local (B, L, 22, 3, 3) and trans (B, L, 3) in the world; contacts (B, L, 4)."""
+    def __call__(self, local: Tensor, trans: Tensor, contacts: Tensor, rate: Tensor) -> Batch:
+        """local (B, L, 22, 3, 3) and trans (B, L, 3) in the world; contacts (B, L, 4); rate (B,) frames a second."""
         draw = _Draw(self._random, len(local))
-        offsets, size = random_body(draw)
+        feet, mixed, spun = self._shares
+        local = other_feet(draw, other_upper_bodies(draw, local, mixed), feet)
+        local, trans = turned_over(draw, local, trans, spun)
+        offsets, bones, size = random_body(draw)
         trans = trans * size[:, None, None]
+        pace = rate[:, None, None]
         turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
-        points = keypoints_3d(turned, joints, size)
-        camera, eye, focal, picture = random_cameras(draw, joints, self._tilt)
+        points = keypoints_3d(draw, turned, joints, size)
+        camera, eye, focal, picture = random_cameras(draw, joints)
         seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
-        level = draw.between(0.3, 2.0) if self._noise is None else torch.full((len(local),), self._noise)
+        level = draw.between(0.3, 1.7) if self._noise is None else torch.full((len(local),), self._noise)
         obs, box, hints = _detect(draw, seen, size, focal, picture, level[:, None, None, None])
         cliff = torch.cat([box[..., :2] / focal[:, None, None], box[..., 2:] / focal[:, None, None]], -1)
 
@@ -114,16 +146,16 @@ class Synthesiser:
         in_camera[:, :, 0] = camera @ root_world
         down = -camera[..., 1]  # the world's -y, in camera axes
         gravity = view_from_gravity(down) @ in_camera[:, :, 0]
-        move = torch.diff(trans, dim=1) * rate
+        move = torch.diff(trans, dim=1) * pace
         move = torch.cat([move, move[:, -1:]], 1)
         velocity = (root_world.transpose(-1, -2) @ move[..., None])[..., 0]
         wrists = joints[:, :, [_JOINT["left_wrist"], _JOINT["right_wrist"]]]
-        speed = torch.diff(wrists, dim=1).norm(dim=-1) * rate
+        speed = torch.diff(wrists, dim=1).norm(dim=-1) * pace
         still = (torch.cat([speed, speed[:, -1:]], 1) < 0.15).float()
         in_view = (joints - eye[:, :, None]) @ camera.transpose(-1, -2)
         return Batch(
             obs, cliff, turn, hints, in_camera, gravity, velocity / size[:, None, None],
-            torch.cat([contacts, still], -1), offsets, in_view, down,
+            torch.cat([contacts, still], -1), offsets, bones, in_view, down,
         )  # fmt: skip
 
 
@@ -151,7 +183,9 @@ class _Draw:
         return (step >= start) & (step < start + length)
 
     def wander(self, frames: int, *shape: int, memory: float) -> Tensor:
-        """(B, L, ...) noise of unit variance that is alike from frame to frame (first-order autoregressive)."""
+        """Noise (B, L, ...) of unit variance that is alike from frame to frame (first-order autoregressive); without a
+        shape (B, L, 1)."""
+        shape = shape or (1,)
         white = torch.randn(self.count, frames, *shape, generator=self.random)
         # The impulse response of the filter as a convolution over time, far quicker than a loop.
         reach = min(frames, max(2, int(4 / (1 - memory))))
@@ -160,40 +194,83 @@ class _Draw:
         flat = white.flatten(2).transpose(1, 2).flatten(0, 1)[:, None]
         first = torch.randn(flat.shape[0], 1, reach - 1, generator=self.random)
         smooth = F.conv1d(torch.cat([first, flat], -1), kernel[None, None])
-        return smooth[:, 0].unflatten(0, (self.count, -1)).transpose(1, 2).unflatten(2, shape or (1,))
+        return smooth[:, 0].unflatten(0, (self.count, -1)).transpose(1, 2).unflatten(2, shape)
 
 
-def random_body(draw: _Draw) -> tuple[Tensor, Tensor]:
-    """Bone offsets (B, 22, 3) in metres and overall size (B,): people are 15% larger or smaller, parts 5% more."""
+def random_body(draw: _Draw) -> tuple[Tensor, Tensor, Tensor]:
+    """Bone offsets (B, 22, 3) in metres, their lengths' logarithms (B, 21) beside the neutral body of that size, and
+    overall size (B,): people are 15% larger or smaller, parts 5% more."""
     size = draw.between(0.85, 1.15)
     part = 1 + 0.05 * draw.normal(22).clamp(-2, 2)
     part = 0.5 * (part + part[:, skeleton.MIRROR[:22]])  # left and right alike
-    return _OFFSETS * (size[:, None] * part)[..., None], size
+    return _OFFSETS * (size[:, None] * part)[..., None], part[:, 1:].log(), size
 
 
-def keypoints_3d(turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
-    """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,)."""
+def other_upper_bodies(draw: _Draw, local: Tensor, share: float) -> Tensor:
+    """Some clips with the spine, arms and head of another clip of the batch."""
+    chosen = draw.chance(share)[:, None, None, None]
+    out = local.clone()
+    upper = [j for j in range(1, 22) if j not in _LEG_JOINTS]
+    out[:, :, upper] = torch.where(chosen[..., None], local.roll(1, 0)[:, :, upper], local[:, :, upper])
+    return out
+
+
+def other_feet(draw: _Draw, local: Tensor, share: float) -> Tensor:
+    """Some clips with ankles and toes moved beyond what people do every day (FootMR: foot diversity is poor)."""
+    frames = local.shape[1]
+    chosen = draw.chance(share)[:, None, None]
+    out = local.clone()
+    for ankle, toes in ((7, 10), (8, 11)):
+        turn = 0.6 * draw.normal(1, 3) + 0.8 * draw.wander(frames, 3, memory=0.95)
+        turn = turn * torch.deg2rad(torch.tensor([25.0, 15.0, 15.0]))
+        out[:, :, ankle] = local[:, :, ankle] @ matrix_from_axis_angle(turn * chosen)
+        bend = torch.deg2rad(15.0 * draw.wander(frames, memory=0.95)) * torch.tensor([1.0, 0.0, 0.0])
+        out[:, :, toes] = local[:, :, toes] @ matrix_from_axis_angle(bend * chosen)
+    return out
+
+
+def turned_over(draw: _Draw, local: Tensor, trans: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Some clips turned as a whole about their first pelvis, uniformly over all rotations (FootMR, section 3.3)."""
+    q = F.normalize(draw.normal(4), dim=-1)
+    angle = 2 * torch.atan2(q[:, 1:].norm(dim=-1, keepdim=True), q[:, :1])
+    angle = torch.where(draw.chance(share)[:, None], angle, 0.0)
+    turn = matrix_from_axis_angle(F.normalize(q[:, 1:], dim=-1) * angle)
+    out = local.clone()
+    out[:, :, 0] = turn[:, None] @ local[:, :, 0]
+    start = trans[:, :1]
+    return out, (trans - start) @ turn.transpose(-1, -2) + start
+
+
+def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
+    """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,).
+
+    Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again.
+    """
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
     places, sources = zip(*_FROM_JOINT, strict=True)
     out[:, :, list(places)] = joints[:, :, list(sources)]
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * size[:, None, None, None]
-    rest = rest.expand(*joints.shape[:2], -1, -1)
+    rest = (rest + 0.008 * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
+    carriers = [source for _, source in _FROM_JOINT]
+    places = [place for place, _ in _FROM_JOINT]
+    shift = (_VAGUE[places, None] * draw.normal(1, len(places), 3)).expand(*joints.shape[:2], -1, -1)
+    out[:, :, places] = attached(turned, joints, carriers, shift)
     return out
 
 
-def random_cameras(draw: _Draw, joints: Tensor, tilt: float = 1.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def random_cameras(draw: _Draw, joints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Cameras around the moving bodies joints (B, L, 22, 3).
 
     -> rotation world to camera (B, L, 3, 3), position (B, L, 3) metres, focal (B,), half picture (B, 2); the last two
     in diagonals.
     """
     frames = joints.shape[1]
-    usual = draw.chance(0.6)
-    pitch = torch.where(usual, torch.deg2rad(5 + 8 * draw.normal()), torch.deg2rad(draw.between(-30, 60))) * tilt
+    usual = draw.chance(0.5)
+    pitch = torch.where(usual, torch.deg2rad(5 + 10 * draw.normal()), torch.deg2rad(draw.between(-30, 60)))
     upright = draw.chance(0.75)
-    roll = torch.where(upright, torch.deg2rad(2.5 * draw.normal()), torch.deg2rad(draw.between(-45, 45))) * tilt
+    roll = torch.where(upright, torch.deg2rad(2.5 * draw.normal()), torch.deg2rad(draw.between(-45, 45)))
     yaw = draw.between(0, 2 * torch.pi)
     focal = torch.exp(draw.between(-0.5, 0.9))
     aspect = torch.tensor([16 / 9, 9 / 16, 4 / 3, 1.0])[torch.randint(4, (draw.count,), generator=draw.random)]
@@ -254,16 +331,16 @@ def _detect(
     pixels = seen[..., :2] / depth * focal[:, None, None, None]
     extent = (pixels.amax(2) - pixels.amin(2)).amax(-1).median(1).values[:, None, None, None]
 
-    error = _NOISE[:, None] * (
-        0.75 * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
-        + 0.35 * draw.wander(frames, KEYPOINTS, 2, memory=0.0)
-        + 0.7 * draw.normal(1, KEYPOINTS, 2)
+    error = (
+        _BIAS[:, None] * draw.normal(1, KEYPOINTS, 2)
+        + _NOISE[:, None] * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
+        + 0.002 * draw.normal(frames, KEYPOINTS, 2)
     ) * level
     lost = _lost_limbs(draw, frames)
     error = error + lost[..., None] * 0.12 * draw.wander(frames, KEYPOINTS, 2, memory=0.95)
     found = pixels + error * extent
 
-    confidence = 1.0 - 6.0 * error.norm(dim=-1) + 0.08 * draw.normal(frames, KEYPOINTS)
+    confidence = 1.0 - 5.0 * error.norm(dim=-1) + 0.08 * draw.normal(frames, KEYPOINTS)
     confidence = confidence - 0.6 * lost * draw.between(0.2, 1.2)[:, None, None]
     outside = (found.abs() > half[:, None, None] * 1.0).any(-1)
     confidence = torch.where(outside, 0.25 * confidence, confidence).clamp(0.0, 1.0)
@@ -281,8 +358,8 @@ def _detect(
 def keypoint_box(found: Tensor, confidence: Tensor) -> Tensor:
     """The square around the keypoints that are seen (all of them where few are): found (..., 23, 2), confidence
     (..., 23) -> centre and side (..., 3), in the unit of `found`."""
-    visible = (confidence > 0.3)[..., None]
-    visible = visible | (visible.sum(-2, keepdim=True) < 6)
+    visible = (confidence > SEEN)[..., None]
+    visible = visible | (visible.sum(-2, keepdim=True) < FEW)
     low = torch.where(visible, found, torch.inf).amin(-2)
     high = torch.where(visible, found, -torch.inf).amax(-2)
     side = BOX_MARGIN * (high - low).amax(-1, keepdim=True)
@@ -315,25 +392,57 @@ def _hints(
     points = seen[:, :, _HINT_POINTS].clone()
     off = (found - pixels)[:, :, _HINT_POINTS] * depth[:, :, _HINT_POINTS] / focal[:, None, None, None]
     points[..., :2] = points[..., :2] + off
-    vague = 0.035 * draw.wander(frames, len(HINTS), memory=0.92) + 0.02 * draw.normal(1, len(HINTS))
-    points[..., 2] = points[..., 2] + vague * level[..., 0]
-    hips = points[:, :, [HINTS.index("left_hip"), HINTS.index("right_hip")]].mean(2, keepdim=True)
-    points = points - hips
-    # The model leans bodies and flattens depth, alike over a clip.
-    lean = torch.deg2rad(5.0 * draw.normal(1, 3) + 2.0 * draw.wander(frames, 3, memory=0.97))
-    lean = lean * torch.tensor([1.0, 1.0, 0.0])
+    points = points - points[:, :, _HINT_HIPS].mean(2, keepdim=True)
+    points[..., 2] = _mirrored_feet(draw, points[..., 2], level[..., 0])
+    # The model leans bodies and flattens depth.
+    spread = torch.deg2rad(torch.tensor([1.0, 0.8, 0.0]))
+    lean = spread * (5.0 * draw.normal(1, 3) + torch.tensor([4.0, 10.0, 0.0]) * draw.wander(frames, 3, memory=0.9))
     points = points @ matrix_from_axis_angle(lean * level[..., 0]).transpose(-1, -2)
-    points[..., 2] = points[..., 2] * draw.between(0.8, 1.1)[:, None, None]
-    points = points * (draw.between(0.93, 1.07) / size)[:, None, None, None]
-    given = (~draw.chance(0.15))[:, None, None].float().expand(-1, frames, 1)
+    flat = 1 - level[..., 0] * draw.between(0.05, 0.45)[:, None, None]
+    points[..., 2] = points[..., 2] * flat.clamp_min(0.4)
+    points[..., 2] = points[..., 2] + level[..., 0] * _vague_depth(draw, frames)
+    points = points * (draw.between(0.90, 1.04) / size)[:, None, None, None]
+    given = (~draw.chance(0.12))[:, None, None].float().expand(-1, frames, 1)
     return torch.cat([points.flatten(2) * given, given], -1)
 
 
+def _vague_depth(draw: _Draw, frames: int) -> Tensor:
+    """Errors (B, L, 19) in metres along the line of sight: each limb's grows towards its end."""
+
+    def error(bias: float, noise: float) -> Tensor:
+        return bias * draw.normal(1) + noise * draw.wander(frames, memory=0.87)[..., 0]
+
+    out = torch.zeros(draw.count, frames, len(HINTS))
+    head = error(0.04, 0.03)
+    for name in ("nose", "left_ear", "right_ear"):
+        out[..., HINTS.index(name)] = head + error(0.015, 0.01)
+    for side in ("left", "right"):
+        for chain in _CHAINS:
+            reached = torch.zeros(draw.count, frames)
+            for part, (kept, bias, noise) in chain.items():
+                reached = kept * reached + error(bias, noise)
+                out[..., HINTS.index(f"{side}_{part}")] = reached
+        heel, ankle = HINTS.index(f"{side}_heel"), HINTS.index(f"{side}_ankle")
+        out[..., heel] = out[..., ankle] + error(0.02, 0.02)
+    return out
+
+
+def _mirrored_feet(draw: _Draw, depth: Tensor, level: Tensor) -> Tensor:
+    """Feet that the model takes for their mirror image in depth, for a while; depth (B, L, 19)."""
+    out = depth.clone()
+    for side in ("left", "right"):
+        ankle, heel, toe = (HINTS.index(f"{side}_{part}") for part in ("ankle", "heel", "foot_index"))
+        mirrored = draw.chance(0.5)[:, None] & draw.span(depth.shape[1], 4, 120) & (level[:, 0] > 0)
+        for point in (heel, toe):
+            out[..., point] = torch.where(mirrored, 2 * depth[..., ankle] - depth[..., point], depth[..., point])
+    return out
+
+
 def _swap_sides(draw: _Draw, found: Tensor, confidence: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Left and right exchanged for a stretch of frames: all of the body, or the legs only."""
+    """Left and right exchanged for a stretch of frames: all of the body, or arms or legs only."""
     frames = found.shape[1]
-    for which, chance in ((torch.arange(KEYPOINTS), 0.08), (_LEGS, 0.08)):
-        swapped = (draw.chance(chance)[:, None] & draw.span(frames, 3, 40))[..., None]
+    for which, chance in ((torch.arange(KEYPOINTS), 0.12), (_LEGS, 0.06), (_ARMS, 0.06)):
+        swapped = (draw.chance(chance)[:, None] & draw.span(frames, 2, 80))[..., None]
         order = torch.arange(KEYPOINTS)
         order[which] = _SIDES[which]
         found = torch.where(swapped[..., None], found[:, :, order], found)

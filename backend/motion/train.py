@@ -1,164 +1,184 @@
-"""Training of the motion networks, resumable: `python -m backend train lifter|footmr --data ... --folder ...`.
-
-No trained weights ship yet: the default body engine is `analytic`.
-"""
+"""Training of the motion networks, resumable: `python -m backend train lifter|footmr|orient --config FILE.toml`."""
 
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import tomllib
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, TextIO
 
 import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
-from . import footmr, mocap
-from .kinematics import forward_kinematics, matrix_from_6d, matrix_to_6d
-from .lifter import Lifter
-from .synthesis import Batch, Synthesiser
+from . import mocap
+from .checkpoint import save
+from .synthesis import Batch
+from .tasks import TASKS, Task
 
-SAVE_EVERY = 120.0  # seconds
+SAVE_EVERY = 300.0  # seconds
+LOG_EVERY = 50  # steps
 KEEP = 0.999  # of the averaged weights at each step (EMA)
+MUON = 2.0  # its learning rate beside AdamW's
+VALIDATION = 24  # clips, always the same
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train. hours end the training; the learning rate falls to nothing over them."""
+    """How to train one network.
+
+    data, validation: files of motions, with no person in both; folder: checkpoints, log, TensorBoard; lifter: weights
+    that footmr and orient build on; hours end the training, and the learning rate falls to nothing over them; clips of
+    so many frames make a step; rate of learning.
+    """
 
     data: Path
+    validation: Path
     folder: Path
     hours: float
-    clips: int = 16
-    frames: int = 80
+    lifter: Path | None = None
+    clips: int = 12
+    frames: int = 120
     rate: float = 1e-3
     seed: int = 1
     device: str = "cpu"
 
-
-def lifter_loss(network: Lifter, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    """Rotations, joints and their motion, velocity, contacts; and honest uncertainty."""
-    out = network(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
-    pose, camera, gravity = matrix_from_6d(out.pose), matrix_from_6d(out.camera), matrix_from_6d(out.gravity)
-    local = torch.cat([camera[:, :, None], pose], 2)
-    offsets = batch.offsets[:, None].expand(-1, local.shape[1], -1, -1)
-    _, joints = forward_kinematics(local, offsets, torch.zeros_like(out.velocity))
-    truth = batch.joints - batch.joints[:, :, :1]
-    distance = (joints - truth).norm(dim=-1)
-    speed = torch.diff(joints, dim=1) - torch.diff(truth, dim=1)
-    spread = out.error.exp()
-    parts = {
-        "pose": 2.0 * F.mse_loss(pose, batch.local[:, :, 1:]),
-        "camera": 1.0 * F.mse_loss(camera, batch.local[:, :, 0]),
-        "gravity": 1.0 * F.mse_loss(gravity, batch.gravity),
-        "joints": 2.0 * distance.mean(),
-        "speed": 5.0 * speed.norm(dim=-1).mean(),
-        "velocity": 0.1 * F.smooth_l1_loss(out.velocity, batch.velocity, beta=0.1),
-        "static": 0.05 * F.binary_cross_entropy_with_logits(out.static, batch.static),
-        "error": 0.02 * (distance.detach() / spread + out.error).mean(),
-    }
-    told = {name: part.item() for name, part in parts.items()}
-    told["mpjpe"] = 1000 * distance.mean().item()
-    return torch.stack(list(parts.values())).sum(), told
+    @staticmethod
+    def read(config: Path, **others: Any) -> Plan:
+        """A plan from a TOML file and, where they are not None, from `others`. Raises ValueError."""
+        values = tomllib.loads(config.read_text("utf-8")) | {k: v for k, v in others.items() if v is not None}
+        if unknown := set(values) - {field.name for field in fields(Plan)}:
+            raise ValueError(f"{config.name}: a plan has no {', '.join(sorted(unknown))}.")
+        for name in ("data", "validation", "folder", "lifter"):
+            if name in values:
+                values[name] = Path(values[name])
+        try:
+            return Plan(**values)
+        except TypeError as error:
+            raise ValueError(f"{config.name}: {error}") from None
 
 
-def footmr_loss(network: footmr.FootEncoderRoPE, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-    """Global ankle rotations, from ankles that are wrong (FootMR, section 3.3)."""
-    truth = footmr.condition(batch.local)
-    out = network(batch.foot_obs, batch.cliff_cam, spoiled(truth))
-    found, wanted = (matrix_from_6d(x[..., -12:].unflatten(-1, (2, 6))) for x in (out, truth))
-    loss = F.mse_loss(found, wanted) + 2.0 * F.mse_loss(torch.diff(found, dim=1), torch.diff(wanted, dim=1))
-    cosine = ((found.transpose(-1, -2) @ wanted).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
-    return loss, {"degrees": math.degrees(cosine.clamp(-1, 1).acos().mean().item())}
+class Training:
+    """A network, the average of its weights over time, and how far it has come."""
 
+    def __init__(self, task: Task, plan: Plan) -> None:
+        torch.manual_seed(plan.seed)
+        self.network = task.network().to(plan.device)
+        self.average = task.network().to(plan.device)
+        self.average.load_state_dict(self.network.state_dict())
+        self.optimisers = _optimisers(self.network, plan.rate)
+        self.step, self.seconds = 0, 0.0
 
-def spoiled(condition: Tensor) -> Tensor:
-    """The condition as a body engine would give it: knees a little off, ankles at rest on them (its usual mistake)."""
-    knees = matrix_from_6d(condition[..., :12].unflatten(-1, (2, 6)))
-    ankles = matrix_from_6d(condition[..., 12:].unflatten(-1, (2, 6)))
-    share = torch.rand(len(condition), 1, 1, 1, 1, device=condition.device)
-    mixed = share * knees + (1 - share) * ankles
-    return torch.cat([matrix_to_6d(knees), matrix_to_6d(matrix_from_6d(matrix_to_6d(mixed)))], -2).flatten(-2)
+    def learn(self, task: Task, batch: Batch, pace: float) -> dict[str, float]:
+        """One step at `pace` (0..1) of the learning rate. -> figures for the log"""
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = pace * group["initial_lr"]
+            optimiser.zero_grad()
+        loss, told = task.loss(self.network, batch)
+        if not loss.isfinite():
+            raise FloatingPointError(f"The loss is {loss.item()} in step {self.step}; the last checkpoint is sound.")
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        self.step += 1
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(value, 1 - min(KEEP, self.step / (self.step + 10)))
+        return {"loss": loss.item(), **told}
 
+    def save(self, path: Path, plan: Plan) -> None:
+        """All that `resume` needs, and the plan as a record."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "step": self.step,
+            "seconds": self.seconds,
+            "plan": {name: str(value) for name, value in asdict(plan).items()},
+        }
+        save(state, path)
 
-Loss = Callable[[nn.Module, Batch], tuple[Tensor, dict[str, float]]]
-NETWORKS: dict[str, tuple[type[nn.Module], Loss]] = {
-    "lifter": (Lifter, lifter_loss),
-    "footmr": (footmr.FootEncoderRoPE, footmr_loss),
-}
+    def resume(self, path: Path) -> None:
+        """Go on from where `save` was last called."""
+        state = torch.load(path, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step, self.seconds = state["step"], state["seconds"]
 
 
 def train(name: str, plan: Plan) -> None:
     """Train until the plan's hours are over; goes on from the newest checkpoint in the plan's folder."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    kind, loss_of = NETWORKS[name]
-    torch.manual_seed(plan.seed)
-    network, average = kind().to(plan.device), kind().to(plan.device)
-    average.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=plan.rate, weight_decay=0.01, betas=(0.9, 0.98))
+    checkpoint = plan.folder / f"{name}.pt"
+    training = Training(TASKS[name](plan.seed, None, plan.lifter), plan)
+    if checkpoint.is_file():
+        training.resume(checkpoint)
     motions = mocap.load(plan.data)
-    step, spent = _resume(plan.folder / f"{name}.pt", network, average, optimiser)
-    synthesise = Synthesiser(plan.seed + step)
-    random = torch.Generator().manual_seed(plan.seed + step)
-    began = saved = time.monotonic()
-    with (plan.folder / f"{name}.csv").open("a", newline="") as file:
-        log = csv.writer(file)
-        while (now := spent + time.monotonic() - began) < 3600 * plan.hours:
-            part = now / (3600 * plan.hours)
-            for group in optimiser.param_groups:
-                group["lr"] = plan.rate * min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * part))
-            batch = synthesise(*motions.windows(plan.clips, plan.frames, random), motions.rate).to(plan.device)
-            loss, told = loss_of(network, batch)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimiser.step()
-            step += 1
-            with torch.no_grad():
-                for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-                    mean.lerp_(value, 1 - min(KEEP, step / (step + 10)))
-            if step % 50 == 0:
-                told = {"step": step, "hours": round(now / 3600, 4), "loss": loss.item(), **told}
-                if step == 50:
-                    log.writerow(told)
-                log.writerow([f"{value:.5g}" for value in told.values()])
-                file.flush()
+    # After a break: other random numbers than those that were used before it.
+    task: Task = TASKS[name](plan.seed + training.step, None, plan.lifter)
+    random = torch.Generator().manual_seed(plan.seed + training.step)
+    exam = _validation(name, plan)
+
+    began, before = time.monotonic(), training.seconds
+    saved = began
+    with (plan.folder / f"{name}.csv").open("a", newline="") as file, SummaryWriter(str(plan.folder / name)) as board:
+        while training.seconds < 3600 * plan.hours:
+            part = training.seconds / (3600 * plan.hours)
+            pace = min(1.0, (training.step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * part))
+            batch = task.batch(motions, plan.clips, plan.frames, random).to(plan.device)
+            told = training.learn(task, batch, pace)
+            training.seconds = before + time.monotonic() - began
+            if training.step % LOG_EVERY == 0:
+                _log(file, board, training, {f"train/{key}": value for key, value in told.items()})
             if time.monotonic() - saved > SAVE_EVERY:
                 saved = time.monotonic()
-                _save(plan, name, network, average, optimiser, step, spent + saved - began)
-    _save(plan, name, network, average, optimiser, step, 3600 * plan.hours)
+                training.save(checkpoint, plan)
+                _log(file, board, training, _examine(exam, training.average))
+        _log(file, board, training, _examine(exam, training.average))
+    training.save(checkpoint, plan)
 
 
-def _resume(path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> tuple[int, float]:
-    """-> steps done and seconds spent."""
-    if not path.is_file():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["seconds"]
+def _optimisers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the blocks, AdamW for all else: in the same minutes it gets farther than AdamW alone
+    (113 against 128 mm MPJPE after 110 seconds of the lifter)."""
+    inside, others = [], []
+    for name, parameter in network.named_parameters():
+        (inside if name.startswith("blocks.") and parameter.ndim == 2 else others).append(parameter)
+    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))]
+    if inside:
+        muon = torch.optim.Muon(inside, lr=MUON * rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+        found.append(muon)
+    for optimiser in found:
+        for group in optimiser.param_groups:
+            group["initial_lr"] = group["lr"]
+    return found
 
 
-def _save(
-    plan: Plan,
-    name: str,
-    network: nn.Module,
-    average: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    step: int,
-    seconds: float,
-) -> None:
-    """Written beside and renamed: a run that is killed while it saves loses nothing."""
-    told = {key: str(value) for key, value in asdict(plan).items()}
-    state = {
-        "network": network.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-        "step": step, "seconds": seconds, "plan": json.dumps(told),
-    }  # fmt: skip
-    path = plan.folder / f"{name}.pt"
-    torch.save(state, path.with_suffix(".tmp"))
-    path.with_suffix(".tmp").replace(path)
+def _validation(name: str, plan: Plan) -> tuple[Task, Batch]:
+    """People whom the training never sees, in front of the same cameras each time."""
+    task = TASKS[name](0, 1.0, plan.lifter)
+    random = torch.Generator().manual_seed(0)
+    batch = task.batch(mocap.load(plan.validation), VALIDATION, plan.frames, random)
+    return task, batch.to(plan.device)
+
+
+@torch.no_grad()
+def _examine(exam: tuple[Task, Batch], network: nn.Module) -> dict[str, float]:
+    task, batch = exam
+    loss, told = task.loss(network, batch)
+    return {f"validation/{key}": value for key, value in {"loss": loss.item(), **told}.items()}
+
+
+def _log(file: TextIO, board: SummaryWriter, training: Training, told: dict[str, float]) -> None:
+    row = csv.writer(file)
+    for key, value in told.items():
+        row.writerow([training.step, f"{training.seconds:.0f}", key, f"{value:.5g}"])
+        board.add_scalar(key, value, training.step)
+    file.flush()

@@ -17,6 +17,7 @@ from .contacts import SPEED, contact_points, sideways_speed, to_world
 # How far each source of "up" may be off, radians (or metres), one standard deviation.
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
+SHARED = 0.7  # part of a network's uncertainty in one frame that all frames of the clip share
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
@@ -78,8 +79,11 @@ def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera, tilt: 
     precision, pull = np.eye(3) / LEVEL_SIGMA**2, level / LEVEL_SIGMA**2
     feet = []
     for skeleton, motion in people:
-        body = _body_up(skeleton, motion)
-        if body is not None:
+        if motion.down is not None and motion.spread is not None:
+            direction, sigma = _told_up(motion.down, motion.spread)
+            precision += np.eye(3) / sigma**2
+            pull += direction / sigma**2
+        elif (body := _body_up(skeleton, motion)) is not None:
             direction, certainty = body
             precision += np.eye(3) * certainty / BODY_SIGMA**2
             pull += direction * certainty / BODY_SIGMA**2
@@ -107,6 +111,13 @@ def _standing(camera: Camera, up: Array, origin: Array) -> Camera:
     y = normalize(forward)
     world_axes = np.stack([np.cross(y, up), y, up], axis=-1)
     return replace(camera, rotation=rotations.from_matrix(world_axes), t=origin)
+
+
+def _told_up(down: Array, spread: Array) -> tuple[Array, float]:
+    """One up direction from what a network says of each frame (T, 3) with standard deviations (T,) radians, and how
+    far it may be off. The frames of a clip are wrong alike: many do not make it much surer."""
+    direction = normalize(np.sum(-down / spread[:, None] ** 2, axis=0))
+    return direction, SHARED * float(np.median(spread))
 
 
 def _body_up(skeleton: Skeleton, motion: Motion) -> tuple[Array, float] | None:

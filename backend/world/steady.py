@@ -154,4 +154,5 @@ def steadied(motion: Motion, turns: NDArray[Any]) -> Motion:
     back = rotations.inverse(turns)
     turned = motion.rotations.copy()
     turned[:, 0] = rotations.multiply(back, turned[:, 0])
-    return replace(motion, rotations=turned, pelvis=rotations.rotate(back, motion.pelvis))
+    down = None if motion.down is None else rotations.rotate(back, motion.down)
+    return replace(motion, rotations=turned, pelvis=rotations.rotate(back, motion.pelvis), down=down)

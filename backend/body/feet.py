@@ -1,0 +1,43 @@
+"""Stage `feet`: FootMR turns foot keypoints and knees into better ankles (FootMR, section 3).
+
+`motion.footmr` is the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import rotations
+from ..core import skeleton as sk
+from ..core.skeleton import INDEX as JOINT
+from ..onnx import Network
+from ..stages import Camera, Motion
+from .tokens import FOOT, from_6d, in_strands, to_6d, tokens
+
+KNEES = [JOINT["left_knee"], JOINT["right_knee"]]
+ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
+
+
+class FootMR:
+    """See `stages.FootRefiner`. All in global rotations, camera space: how the leg lies does not matter."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._network = Network("footmr", threads)
+
+    def refine(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
+        """The motion (T frames, camera space) with refined ankles; (T,) OBSERVATIONs."""
+        turned = sk.to_global(motion.rotations)
+        legs = to_6d(rotations.to_matrix(turned[:, KNEES + ANKLES])).reshape(len(turned), -1)
+
+        def network(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
+            seen = tokens(observations[rows], None, camera)
+            return self._network(obs=seen.obs[:, FOOT], cliff_cam=seen.cliff_cam, global_rot6d=legs[rows])
+
+        ankles = from_6d(in_strands(motion.times, network)["ankles"].reshape(-1, 2, 6))
+        local = motion.rotations.copy()
+        local[:, ANKLES] = rotations.multiply(rotations.inverse(turned[:, KNEES]), ankles)
+        return replace(motion, rotations=local)

@@ -1,0 +1,80 @@
+"""Body engine `lifter`: our temporal transformer turns keypoints over time into joint rotations.
+
+What it does not do (proportions, hands, where the person is) is done as in `analytic`. `motion.lifter` trains it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import rotations
+from ..core import skeleton as sk
+from ..core.rotations import Array
+from ..core.skeleton import INDEX as JOINT
+from ..core.skeleton import Skeleton
+from ..onnx import Network
+from ..stages import Camera, Motion
+from . import hands
+from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, seen_points
+from .fit import fitted
+from .tokens import from_6d, in_strands, tokens
+
+BODY = 22  # joints that it turns
+SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
+
+
+class LifterSolver(AnalyticSolver):
+    """Stage `body` by the network. See `stages.BodySolver`."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._network = Network("lifter", threads)
+
+    def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
+        """Pose and place `skeleton` in every frame; camera space."""
+        points, weights = seen_points(observations, camera)
+        times = observations["time"].astype(float)
+        found = in_strands(
+            times, lambda rows: self._network(**tokens(observations[rows], points[rows], camera)._asdict())
+        )
+        local = _local(found["camera"], found["pose"])
+        placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
+        local, pelvis = fitted(local, placed, skeleton, observations, camera)
+        turned = sk.to_global(local)
+        _hands(turned, filtered(points, weights, times), weights, observations["hands"], times, skeleton)
+        confidence = joint_confidence(weights, observations["hands"][..., 3])
+        error = np.exp(found["error"].astype(float))
+        confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
+        # The root in camera space and in gravity-view coordinates: what takes one to the other knows what is down.
+        root, upright = from_6d(found["camera"]), from_6d(found["gravity"])
+        down = rotations.rotate(rotations.multiply(root, rotations.inverse(upright)), [0.0, 1.0, 0.0])
+        return Motion(
+            times,
+            sk.to_local(turned),
+            pelvis,
+            confidence,
+            np.zeros((len(times), len(sk.CONTACTS)), np.uint8),
+            down=down,
+            still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
+        )
+
+
+def _local(camera: NDArray[np.float32], pose: NDArray[np.float32]) -> Array:
+    """Root (T, 6) in camera space and pose (T, 21, 6) -> rotations (T, 55, 4); what is not in them hangs still."""
+    local = np.broadcast_to(rotations.IDENTITY, (len(camera), sk.COUNT, 4)).copy()
+    local[:, 0], local[:, 1:BODY] = from_6d(camera), from_6d(pose)
+    return local
+
+
+def _hands(turned: Array, points: Array, weights: Array, hand_points: Array, times: Array, skeleton: Skeleton) -> None:
+    """Forearms' twist, wrists and fingers, which body keypoints do not show, from the landmarks of the hands."""
+    rest = skeleton.joints()
+    for s, (side, _) in enumerate(SIDES):
+        shoulder, elbow = (turned[:, JOINT[f"{side}_{n}"]] for n in ("shoulder", "elbow"))
+        along = rotations.normalize(rest[JOINT[f"{side}_wrist"]] - rest[JOINT[f"{side}_elbow"]])
+        bend, _ = rotations.swing_twist(rotations.multiply(rotations.inverse(shoulder), elbow), along)
+        palm = hands.palm(points, weights, hand_points[:, s], times, rest, side)
+        hold_hand(turned, rotations.multiply(shoulder, bend), palm, rest, side)
+        hands.fingers(turned, hand_points[:, s], times, skeleton, side)

@@ -1,0 +1,187 @@
+"""What each network is trained on, and how wrong it is: one class a network, for `train`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Generator, Tensor, nn
+
+from . import footmr
+from .checkpoint import read_weights
+from .kinematics import angle_between, forward_kinematics, global_rotations, matrix_from_6d, matrix_to_6d
+from .lifter import Lifted, Lifter
+from .mocap import Motions
+from .orient import Orient, lifted_down
+from .synthesis import Batch, Synthesiser
+
+STRETCH = 1.3  # videos have 24 to 30 frames a second; faster ones are thinned out
+
+SUREST = -5.0  # logarithm of metres: nobody is surer of a joint than 7 mm
+
+Told = dict[str, float]
+
+
+class Task(Protocol):
+    """One network's training."""
+
+    def network(self) -> nn.Module:
+        """An untrained one."""
+        ...
+
+    def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
+        """Something new to learn from."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+        """How wrong the network is, and figures for the log."""
+        ...
+
+
+class LifterTask:
+    """Rotations, joints and their motion, velocity, contacts, bones; and honest uncertainty."""
+
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.25, spun=0.06)
+
+    def network(self) -> Lifter:
+        return Lifter()
+
+    def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
+        return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+        out: Lifted = network(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
+        local = out.local()
+        offsets = batch.offsets[:, None].expand(-1, local.shape[1], -1, -1)
+        turned, joints = forward_kinematics(local, offsets, torch.zeros_like(out.velocity))
+        truth = batch.joints - batch.joints[:, :, :1]
+        distance = (joints - truth).norm(dim=-1)
+        speed = torch.diff(joints, dim=1) - torch.diff(truth, dim=1)
+        apart = distance[..., 1:].detach()  # the root is where it is: nothing to be unsure of
+        unsure = out.error[..., 1:].clamp(min=SUREST)
+        parts = {
+            "pose": 1.0 * F.mse_loss(local[:, :, 1:], batch.local[:, :, 1:]),
+            "turned": 1.0 * F.mse_loss(turned, global_rotations(batch.local)),
+            "gravity": 1.0 * F.mse_loss(matrix_from_6d(out.gravity), batch.gravity),
+            "joints": 2.0 * distance.mean(),
+            "speed": 5.0 * speed.norm(dim=-1).mean(),
+            "velocity": 0.1 * F.smooth_l1_loss(out.velocity, batch.velocity, beta=0.1),
+            "static": 0.05 * F.binary_cross_entropy_with_logits(out.static, batch.static),
+            "bones": 2.0 * F.smooth_l1_loss(out.bones, batch.bones[:, None].expand_as(out.bones), beta=0.02),
+            "error": 0.02 * (apart / unsure.exp() + unsure).mean(),
+        }
+        with torch.no_grad():
+            told = {name: part.item() for name, part in parts.items()}
+            told["mpjpe"] = 1000 * distance.mean().item()
+            told["gravity degrees"] = _degrees(_between(lifted_down(out), batch.down))
+        return torch.stack(list(parts.values())).sum(), told
+
+
+class FootMRTask:
+    """Global ankle rotations, from what the lifter makes of them (FootMR, section 3.3).
+
+    Half of the clips are as the lifter sees them. The other half are bodies turned any way at all, which no lifter
+    understands: their conditions are the truth, wrong in the ways in which the lifter is wrong on the first half.
+    """
+
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
+        self._usual = Synthesiser(seed, noise, feet=0.5, mixed=0.25)
+        self._spun = Synthesiser(seed + 1, noise, feet=0.5, mixed=0.25, spun=1.0)
+        self._lifter = trained_lifter(lifter)
+
+    def network(self) -> footmr.FootEncoderRoPE:
+        return footmr.FootEncoderRoPE()
+
+    def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
+        parts = [
+            synthesise(*motions.windows(clips // 2, frames, random, STRETCH))
+            for synthesise in (self._usual, self._spun)
+        ]
+        return Batch.joined(parts)
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+        half = len(batch.obs) // 2
+        truth = _rotations(footmr.condition(batch.local))
+        with torch.no_grad():
+            lifted = _rotations(footmr.condition(lift(self._lifter, batch.rows(slice(half))).local()))
+        error = truth[:half].transpose(-1, -2) @ lifted
+        before = torch.cat([lifted, truth[half:] @ error])
+        out = network(batch.foot_obs, batch.cliff_cam, matrix_to_6d(before).flatten(-2))
+        found, wanted = matrix_from_6d(out.unflatten(-1, (2, 6))), truth[..., 2:, :, :]
+        loss = F.mse_loss(found, wanted) + 2.0 * F.mse_loss(torch.diff(found, dim=1), torch.diff(wanted, dim=1))
+        with torch.no_grad():
+            after, was = angle_between(found, wanted), angle_between(before[..., 2:, :, :], wanted)
+        told = {"before": was[:half], "after": after[:half], "spun before": was[half:], "spun after": after[half:]}
+        return loss, {name: _degrees(angles) for name, angles in told.items()}
+
+
+class OrientTask:
+    """The direction of gravity and how sure it is, from the lifter's view of it and a guess of the camera."""
+
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.1, spun=0.05)
+        self._lifter = trained_lifter(lifter)
+        self._random = torch.Generator().manual_seed(seed)
+
+    def network(self) -> Orient:
+        return Orient()
+
+    def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
+        return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
+
+    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+        with torch.no_grad():
+            lifted = lift(self._lifter, batch)
+        down, spread = network(lifted, batch.cliff_cam, self._guess(batch.down))
+        error = _between(down, batch.down)
+        # Negative logarithm of a normal density over the two directions in which gravity can be wrong.
+        loss = (0.5 * (error / spread.exp()) ** 2 + 2 * spread).mean()
+        return loss, {"before": _degrees(_between(lifted_down(lifted), batch.down)), "after": _degrees(error)}
+
+    def _guess(self, down: Tensor) -> Tensor:
+        """Guesses of gravity, wrong by up to some 20 degrees; most often that the camera is level."""
+        count = len(down)
+        spread = torch.deg2rad(1 + 14 * torch.rand(count, 1, 1, generator=self._random))
+        wrong = F.normalize(down.cpu() + spread * torch.randn(count, 1, 3, generator=self._random), dim=-1)
+        level = torch.tensor([0.0, 1.0, 0.0]).expand_as(wrong)
+        chosen = torch.rand(count, 1, 1, generator=self._random) < 0.7
+        return torch.where(chosen, level, wrong).to(down.device)
+
+
+def trained_lifter(path: Path | None) -> Lifter:
+    """The lifter that another network builds on, not to be trained any more."""
+    if path is None:
+        raise ValueError("This network builds on the lifter: say where its weights are.")
+    lifter = Lifter()
+    lifter.load_state_dict(read_weights(path))
+    return lifter.eval().requires_grad_(False)
+
+
+def lift(lifter: Lifter, batch: Batch) -> Lifted:
+    """What the lifter makes of a batch."""
+    found: Lifted = lifter.to(batch.obs.device)(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
+    return found
+
+
+def _rotations(condition: Tensor) -> Tensor:
+    return matrix_from_6d(condition.unflatten(-1, (4, 6)))
+
+
+def _between(one: Tensor, two: Tensor) -> Tensor:
+    """Angles (...) in radians between unit vectors (..., 3); exact and differentiable for small ones."""
+    return 2 * torch.asin((0.5 * (one - two).norm(dim=-1)).clamp(max=1 - 1e-6))
+
+
+def _degrees(angles: Tensor) -> float:
+    return math.degrees(angles.mean().item())
+
+
+TASKS: dict[str, type[LifterTask] | type[FootMRTask] | type[OrientTask]] = {
+    "lifter": LifterTask,
+    "footmr": FootMRTask,
+    "orient": OrientTask,
+}

@@ -1,0 +1,19 @@
+"""Our own motion networks: which there are, and where. Trained by `backend/motion`, run by `backend/onnx.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .core.errors import MocapError
+
+FOLDER = Path(__file__).parents[1] / "assets" / "motion"
+NETWORKS = ("lifter", "footmr", "orient")
+LICENCE = "GPL-3.0-or-later"
+
+
+def model_path(name: str) -> Path:
+    """The graph of one of NETWORKS; its weights lie beside it. Raises MocapError models-missing."""
+    path = FOLDER / f"{name}.onnx"
+    if not (path.is_file() and path.with_suffix(".safetensors").is_file()):
+        raise MocapError("models-missing", f"The network {name} is not in {path.parent}.")
+    return path
