@@ -18,6 +18,7 @@ from .core.errors import CODES, MocapError
 from .core.protocol import Message
 from .engines import DEVICES, ENGINES
 from .job import Job, Resolve
+from .models.commands import add_parser as add_models
 from .networks import NETWORKS
 from .serve import as_failure, serve
 
@@ -235,6 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", help="what is installed, what can run, and a self-test")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_doctor)
+
+    add_models(commands)
 
     command = commands.add_parser("info", help="what a video file holds")
     command.add_argument("video", type=Path)
