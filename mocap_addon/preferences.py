@@ -27,6 +27,12 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
         options=compat.RELATIVE_PATH,
     )
+    smplx: bpy.props.StringProperty(
+        name="SMPL-X model",
+        description="Your own SMPL-X model file (.npz), for takes that wear its body; its licence is between you and "
+        "its makers",
+        subtype="FILE_PATH",
+    )
     device: bpy.props.EnumProperty(
         name="Device",
         description="What computes",
@@ -41,6 +47,7 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         layout.use_property_split = True
         layout.prop(self, "python")
         layout.prop(self, "folder")
+        layout.prop(self, "smplx")
         layout.prop(self, "device")
         from .setup import panel  # which itself needs the preferences
 

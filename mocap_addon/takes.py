@@ -9,6 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from ..backend.core.errors import MocapError
 from ..backend.core.rotations import Array
 from ..backend.core.skeleton import JOINTS, Skeleton
 from ..backend.core.take import Take
@@ -16,6 +17,11 @@ from . import armature as rig
 from . import camera, keys
 from .cleaning.properties import VideoMocapCleaning
 
+LOOKS = (
+    ("NONE", "Bones", "Bones only"),
+    ("NEUTRAL", "Body", "A neutral body with the person's bone lengths"),
+    ("SMPLX", "SMPL-X", "Your own SMPL-X body, from the model file that the preferences name"),
+)
 STATES = (
     ("LIVE", "Capturing", "The capture is still running"),
     ("DONE", "Complete", "The whole range has been captured"),
@@ -35,6 +41,20 @@ def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
         kept.name = f"{entry.name} · cleaned" if cleaned else entry.name
 
 
+def _look_changed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
+    entry.note = ""
+    _dress(entry)
+
+
+def _dress(entry: "VideoMocapTake") -> None:
+    from .body import stage  # which itself needs takes
+
+    try:
+        stage.dress(entry)
+    except MocapError as error:
+        entry.note = str(error)
+
+
 class VideoMocapTake(bpy.types.PropertyGroup):
     """One captured person."""
 
@@ -51,6 +71,10 @@ class VideoMocapTake(bpy.types.PropertyGroup):
         name="Collection", description="Everything captured from the clip", type=bpy.types.Collection
     )
     cleaning: bpy.props.PointerProperty(type=VideoMocapCleaning)
+    look: bpy.props.EnumProperty(
+        name="Look", description="What the take wears", items=LOOKS, default="NEUTRAL", update=_look_changed
+    )
+    worn: bpy.props.PointerProperty(name="Body", description="The body that the take wears", type=bpy.types.Object)
 
 
 def take_key(capture: str, track: int) -> str:
@@ -121,6 +145,7 @@ def key_motion(
         owner["video_mocap_take"] = entry.path
         owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
+    _dress(entry)
 
 
 def add_camera(scene: bpy.types.Scene, entry: VideoMocapTake, take: Take) -> None:
@@ -136,14 +161,14 @@ def remove(scene: bpy.types.Scene, key: str) -> None:
     index = next(i for i, entry in enumerate(scene.video_mocap.takes) if entry.key == key)
     entry = scene.video_mocap.takes[index]
     others = [other for other in of_capture(scene, key.partition(":")[0]) if other.key != key]
-    body, view, collection = entry.armature, entry.camera, entry.collection
+    body, worn, view, collection = entry.armature, entry.worn, entry.camera, entry.collection
     view_is_shared = any(other.camera == view for other in others)
     spare = actions(entry)
     for action in spare:
         action.use_fake_user = False
     scene.video_mocap.takes.remove(index)
     scene.video_mocap.active_take = max(0, min(scene.video_mocap.active_take, len(scene.video_mocap.takes) - 1))
-    gone = [body] if body else []
+    gone = [each for each in (worn, body) if each]
     if view and not view_is_shared:
         gone += [view, *(image.image for image in view.data.background_images if image.image)]
     for block in _with_data(gone):

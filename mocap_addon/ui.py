@@ -120,6 +120,8 @@ class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
             entry = settings.takes[settings.active_take]
             if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
                 wrapped(layout.column(align=True), entry.note, "INFO")
+            if entry.state != "LIVE":
+                layout.row(align=True).prop(entry, "look", expand=True)
         layout.operator("video_mocap.match_scene", icon="CAMERA_DATA")
 
 

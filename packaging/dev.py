@@ -5,6 +5,7 @@
     python3 packaging/dev.py test [...]    lint, types and tests; further arguments go to pytest
     python3 packaging/dev.py bench         speed, as ratios measured in one run
     python3 packaging/dev.py zip           build the extension into dist/
+    python3 packaging/dev.py bake-body     make the body that takes wear (assets/body) anew
     python3 packaging/dev.py render-clips --motions FILE.npz [...]   clips with exact truth, into out/clips
 
 Needs Python 3.11 or 3.13 with pip and nothing else; every command sets up what it needs first.
@@ -21,7 +22,13 @@ from downloads import fetch_body, fetch_clip, fetch_installer, fetch_models, fet
 from environment import PYTHONS, ROOT, SetupError, prepare
 
 BLENDER_TESTS = "tests/addon"
-SCRIPTS = {"demo": "demo.py", "bench": "bench.py", "zip": "build_zip.py", "render-clips": "render_clips.py"}
+SCRIPTS = {
+    "demo": "demo.py",
+    "bench": "bench.py",
+    "zip": "build_zip.py",
+    "render-clips": "render_clips.py",
+    "bake-body": "bake_body.py",
+}
 NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
 
 

@@ -45,6 +45,7 @@ CODES: dict[str, tuple[int, str]] = {
     "take-unreadable": (3, "The take file is damaged or of another kind: capture again."),
     "keypoints-unreadable": (3, "Choose the .keypoints file beside the take; where it is lost or damaged, capture again."),
     "motion-unreadable": (3, "Choose a take, an AMASS or SMPL-X .npz file, or a .bvh file; export a damaged one again."),
+    "body-unreadable": (3, "Name your SMPL-X model file in its .npz form (such as SMPLX_NEUTRAL.npz) in the add-on's preferences."),
     "blend-unreadable": (3, "Choose a .blend file that this version of Blender can open."),
     "rig-missing": (3, "Choose the character's armature; on the command line: --armature NAME."),
     "rig-unknown": (3, "Choose the bones in the table of the Retarget panel and save it as a preset; on the command line: --mapping."),

@@ -1,0 +1,56 @@
+"""The body that a take wears."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ...backend.core.errors import MocapError
+from ..cleaning.stage import body_of
+from . import build, fit, smplx
+
+
+def dress(entry) -> None:
+    """Give a take (`takes.VideoMocapTake`) the body that its `look` says, with its armature's bone lengths.
+
+    Raises MocapError body-unreadable, with the neutral body put on instead.
+    """
+    armature = entry.armature
+    _undress(entry)
+    if armature is None or entry.look == "NONE":
+        if armature and armature.data.display_type == "STICK":
+            armature.data.display_type = "OCTAHEDRAL"
+        return
+    error = None
+    surface = fit.neutral()
+    if entry.look == "SMPLX":
+        try:
+            surface = smplx.read(_model())
+        except MocapError as caught:
+            error = caught
+    entry.worn = build.build(f"{entry.name} body", fit.fitted(surface, body_of(armature)), armature, entry.track)
+    if armature.data.display_type == "OCTAHEDRAL":
+        armature.data.display_type = "STICK"  # the body is to be seen, too
+    if error:
+        raise error
+
+
+def _model() -> Path:
+    """The model file of the preferences. Raises MocapError body-unreadable."""
+    from .. import preferences
+
+    path = bpy.path.abspath(preferences.get().smplx)
+    if not path:
+        raise MocapError("body-unreadable", "The preferences name no SMPL-X model file.")
+    return Path(path)
+
+
+def _undress(entry) -> None:
+    body = entry.worn
+    entry.worn = None
+    if body is not None:
+        mesh = body.data
+        bpy.data.objects.remove(body)
+        if mesh and not mesh.users:
+            bpy.data.meshes.remove(mesh)
