@@ -22,7 +22,7 @@ from .core import rotations, skeleton
 from .core.errors import MocapError
 from .core.rotations import Array
 from .core.skeleton import Skeleton
-from .core.take import NpzWriter, index_path, take_paths
+from .core.take import NpzWriter, index_path, take_paths, working_folder
 from .job import Job
 from .progress import Progress, person_name
 from .stages import Camera
@@ -48,14 +48,11 @@ class SolvedPerson:
     turns: NDArray[np.float32] | None
 
 
-def working_folder(output: Path) -> Path:
-    """Where a capture to `output` keeps everything that is not finished.
-
-    Raises MocapError output-unwritable when the take could not be put there.
-    """
+def claimed_folder(output: Path) -> Path:
+    """The working folder of a capture. Raises MocapError output-unwritable when the take could not be put there."""
     if output.is_dir():
         raise MocapError("output-unwritable", f"{output} is a folder: give the take a name of its own.")
-    return output.with_name(output.name + ".part")
+    return working_folder(output)
 
 
 def write_takes(

@@ -33,7 +33,7 @@ from .core.take import observations_path
 from .job import Job
 from .live import LiveView
 from .observations import keep, relative
-from .output import SOLVED, SolvedPerson, provenance_of, working_folder, write_takes
+from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .stages import OBSERVATION, BodySolver, Motion, Tracker
@@ -78,7 +78,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     info = with_lens(probe(job.video), job.focal)
     if min(info.width, info.height) < SMALLEST:
         raise MocapError("video-too-small", f"{info.path.name} is only {info.width} x {info.height} pixels large.")
-    folder = working_folder(job.output)
+    folder = claimed_folder(job.output)
     sha256 = video_hash(job.video)
     solver = chain.body(job)
 

@@ -12,7 +12,7 @@ from . import engines
 from .core.protocol import Message
 from .job import Job, Resolve
 from .observations import read_about, restore, video_of
-from .output import working_folder
+from .output import claimed_folder
 from .people.choice import parse_people
 from .pipeline import Run, finish
 from .progress import Progress
@@ -43,7 +43,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)
     info = with_lens(info, job.focal)
-    folder = working_folder(job.output)
+    folder = claimed_folder(job.output)
     store = restore(asked.observations, folder)
     try:
         with store:

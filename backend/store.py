@@ -19,7 +19,6 @@ import errno
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .core.errors import MocapError
+from .core.locking import hold
 from .stages import OBSERVATION, Frame, Sighting
 
 FRAME = np.dtype([("index", "<i4"), ("time", "<f8")])
@@ -273,21 +273,7 @@ def _warnings(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Hold the lock file until it is closed or this process ends. Raises MocapError output-busy."""
-    handle = path.open("ab")
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        handle.close()
-        raise MocapError("output-busy", f"Another capture is already working in {path.parent}.") from error
-    except BaseException:
-        handle.close()
-        raise
+    handle = hold(path)
+    if handle is None:
+        raise MocapError("output-busy", f"Another capture is already working in {path.parent}.")
     return handle

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import bpy
 import numpy as np
-from mathutils import Matrix
 
+from ..backend.core import rotations
+from ..backend.core.rotations import Array
 from ..backend.core.take import Take
-from . import compat, keys
+from . import compat, keys, paths
 
 SENSOR = 36.0  # millimetres, the width of full frame
 FAR = 10000  # scene frames between the two keys that keep the clip in step
@@ -22,42 +22,43 @@ def scene_rate(scene: bpy.types.Scene) -> float:
     return scene.render.fps / scene.render.fps_base
 
 
+def path_of(take: Take) -> tuple[Array, Array]:
+    """Where the clip's camera stands and looks: positions (T, 3) and sign-continuous quaternions (T, 4), for Blender's
+    camera axes (x right, y up, looking along -z)."""
+    back = np.swapaxes(take["R"], -1, -2).astype(float)
+    turns = rotations.from_matrix(back @ np.diag([1.0, -1.0, -1.0]))
+    return -np.einsum("tij,tj->ti", back, take["t"]), rotations.continuous(turns)
+
+
 def build(
-    scene: bpy.types.Scene, name: str, take: Take, clip: Path, collection: bpy.types.Collection
+    scene: bpy.types.Scene,
+    name: str,
+    take: Take,
+    path: tuple[Array, Array],
+    clip: Path,
+    collection: bpy.types.Collection,
 ) -> bpy.types.Object:
-    """A camera that sees the scene as the clip's camera did; it becomes the scene's camera if there is none."""
+    """A camera that sees the scene as the clip's camera did; it becomes the scene's camera if there is none.
+
+    path: see `path_of`. A camera that stands still gets no keys.
+    """
     data = bpy.data.cameras.new(name)
     camera = bpy.data.objects.new(name, data)
     collection.objects.link(camera)
-    poses = [_matrix(r, t) for r, t in zip(take["R"], take["t"], strict=True)]
     camera.rotation_mode = "QUATERNION"
-    camera.matrix_world = poses[0]
-    if np.ptp(take["R"], axis=0).max() > 1e-6 or np.ptp(take["t"], axis=0).max() > 1e-6:
-        _animate(scene, camera, take, poses)
+    positions, turns = path
+    camera.location, camera.rotation_quaternion = positions[0], turns[0]
+    if max(np.ptp(turns, axis=0).max(), np.ptp(positions, axis=0).max()) > 1e-6:
+        frames = 1.0 + take.times * scene_rate(scene)
+        owner = compat.curve_owner(bpy.data.actions.new(camera.name), camera)
+        keys.write(owner, "location", frames, positions)
+        keys.write(owner, "rotation_quaternion", frames, turns)
     _set_lens(scene, data, take)
     if clip.is_file():
         _set_background(scene, data, take, clip)
     if scene.camera is None:
         scene.camera = camera
     return camera
-
-
-def _matrix(rotation: np.ndarray, t: np.ndarray) -> Matrix:
-    """Camera to world, for Blender's camera axes: x right, y up, looking along -z."""
-    to_world = np.eye(4)
-    to_world[:3, :3] = rotation.T @ np.diag([1.0, -1.0, -1.0])
-    to_world[:3, 3] = -rotation.T @ t
-    return Matrix(to_world.tolist())
-
-
-def _animate(scene: bpy.types.Scene, camera: bpy.types.Object, take: Take, poses: list[Matrix]) -> None:
-    frames = 1.0 + take.times * scene_rate(scene)
-    owner = compat.curve_owner(bpy.data.actions.new(camera.name), camera)
-    keys.write(owner, "location", frames, np.array([pose.translation for pose in poses]))
-    turns = [pose.to_quaternion() for pose in poses]
-    for before, after in pairwise(turns):
-        after.make_compatible(before)
-    keys.write(owner, "rotation_quaternion", frames, np.array(turns))
 
 
 def _set_lens(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take) -> None:
@@ -76,7 +77,7 @@ def _set_lens(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take) -> Non
 
 
 def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, clip: Path) -> None:
-    image = bpy.data.images.load(str(clip), check_existing=True)
+    image = bpy.data.images.load(paths.stored(clip), check_existing=True)
     background = data.background_images.new()
     background.source = "IMAGE"
     background.image = image
@@ -89,6 +90,14 @@ def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, 
     if not compat.movies_are_upright():
         _turn_upright(scene, background, take)
     keep_in_step(scene, data, float(take["fps"]))
+
+
+def follow_clip(data: bpy.types.Camera, old: Path, new: Path) -> None:
+    """Show the clip from where it is now, also when it could not be shown at all."""
+    for background in data.background_images:
+        if background.image and Path(bpy.path.abspath(background.image.filepath)) == old:
+            background.image.filepath = paths.stored(new)
+            background.image.reload()
 
 
 def _turn_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:

@@ -25,7 +25,7 @@ from ..backend.core.rotations import Array
 from ..backend.core.skeleton import Skeleton
 from ..backend.core.take import Take, read_take
 from . import armature as rig
-from . import environment, files, history, takes
+from . import environment, files, history, paths, takes
 from .job import Job
 
 BUDGET = 0.012  # seconds of Blender's time that listening or waiting may take in one step
@@ -36,6 +36,7 @@ STAGES = {
     "measure": "Measuring",
     "solve": "Solving motion",
     "write": "Writing takes",
+    "key": "Keying",
 }
 
 Result = TypeVar("Result")
@@ -57,8 +58,34 @@ class Request:
     tilt: float | None = None
 
     def message(self) -> Message:
-        """The fields of the wire's request."""
-        return {**vars(self), "video": str(self.video), "output": str(self.output)}
+        """The wire's request."""
+        return {"type": "capture", **vars(self), "video": str(self.video), "output": str(self.output)}
+
+    @staticmethod
+    def from_message(message: Message) -> Request:
+        """The request that was written down as a message."""
+        fields = {name: value for name, value in message.items() if name != "type"}
+        return Request(**{**fields, "video": Path(message["video"]), "output": Path(message["output"])})
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """What to solve again, as the wire's `resolve` message has it. video: the clip, which need not be there; label:
+    what is different, for the names of the takes."""
+
+    video: Path
+    observations: Path
+    output: Path
+    label: str
+    people: str | None = None
+    engines: dict[str, str] = field(default_factory=dict)
+    focal: float | None = None
+    tilt: float | None = None
+
+    def message(self) -> Message:
+        """The wire's request."""
+        sent = {name: value for name, value in vars(self).items() if name not in ("video", "label")}
+        return {"type": "resolve", **sent, "observations": str(self.observations), "output": str(self.output)}
 
 
 class Person:
@@ -71,25 +98,28 @@ class Person:
         self.blocks: list[Message] = []
         self.shown = 0  # blocks whose last pose is on the rig
 
-    def motion(self) -> tuple[Array, Array, Array]:
-        """times (T,), rotations (T, 55, 4) and pelvis (T, 3); of a frame that was sent twice, the later one."""
-        index, times, turned, pelvis = (
+    def motion(self) -> tuple[Array, Array, Array, Array]:
+        """times (T,), rotations (T, 55, 4), pelvis (T, 3) and confidence (T, 55); of a frame that was sent twice, the
+        later one."""
+        index, times, turned, pelvis, sure = (
             np.concatenate([block[name] for block in self.blocks])
-            for name in ("index", "times", "rotations", "translations")
+            for name in ("index", "times", "rotations", "translations", "confidence")
         )
         # unique() gives first occurrences: look from the end.
         kept = len(index) - 1 - np.unique(index[::-1], return_index=True)[1]
-        return times[kept], turned[kept], pelvis[kept]
+        return times[kept], turned[kept], pelvis[kept], sure[kept]
 
 
 class Capture:
-    """A capture that waits, runs or has ended."""
+    """A capture, or solving one again, that waits, runs or has ended."""
 
-    def __init__(self, python: Path, request: Request, scene: bpy.types.Scene) -> None:
-        self.key = uuid.uuid4().hex[:12]
+    def __init__(self, python: Path, request: Request | Resolve, scene: bpy.types.Scene, key: str = "") -> None:
+        """key: of a capture that is continued; its takes are completed then."""
+        self.key = key or uuid.uuid4().hex[:12]
         self.request = request
         self.state = "QUEUED"  # then RUNNING, then ENDED
         self.stage, self.done, self.total = "", 0, 0
+        self.stages: list[str] = []  # that it has come to, in order
         self.error: MocapError | None = None
         self.warnings: list[str] = []
         self.people: dict[int, Person] = {}
@@ -103,8 +133,9 @@ class Capture:
 
     @property
     def name(self) -> str:
-        """The clip's name."""
-        return self.request.video.stem
+        """The clip's name, and what is different this time."""
+        clip = self.request.video.stem
+        return f"{clip} · {self.request.label}" if isinstance(self.request, Resolve) else clip
 
     @property
     def log(self) -> Path | None:
@@ -122,7 +153,7 @@ class Capture:
 
     def stage_text(self) -> str:
         """What it is doing, for people."""
-        return STAGES.get(self.stage, self.stage.capitalize()) or "Starting"
+        return stage_text(self.stage)
 
     def time_left(self) -> float | None:
         """Seconds that the running stage will still take, going by its speed so far; None while unknown."""
@@ -180,9 +211,8 @@ class Capture:
             case "hello":
                 environment.engines.update(message["capabilities"].get("engines", {}))
             case "stage":
-                if message["name"] != self.stage:
-                    self._stage_began = (time.monotonic(), message["done"])
-                self.stage, self.done, self.total = message["name"], message["done"], message["total"]
+                self._enter(message["name"], message["done"])
+                self.done, self.total = message["done"], message["total"]
             case "track":
                 body = skeleton.neutral().with_offsets(message["rest_offsets"])
                 person = self.people.setdefault(message["track"], Person(message["name"], body))
@@ -195,6 +225,11 @@ class Capture:
                 self.warnings.append(message["what"])
             case "done" | "error":
                 self._final = message
+
+    def _enter(self, stage: str, done: int) -> None:
+        if stage != self.stage:
+            self.stage, self._stage_began = stage, (time.monotonic(), done)
+            self.stages.append(stage)
 
     def _show(self) -> None:
         """Put the newest poses on the rigs; at most one rig is built at each step."""
@@ -219,7 +254,10 @@ class Capture:
             history.push("Before capture")
             self._announced = True
         person = self.people[track]
-        entry = takes.ensure(scene, self.key, track, person.name, self.request.video, person.body)
+        name = person.name
+        if isinstance(self.request, Resolve):
+            name += f" · {self.request.label}"
+        entry = takes.ensure(scene, self.key, track, name, self.request.video, person.body)
         if person.reshaped:
             rig.shape(entry.armature, person.body)
             person.reshaped = False
@@ -228,7 +266,8 @@ class Capture:
     def _key_takes(self) -> Iterator[None]:
         """The finished take files -> keys."""
         self.paths = [Path(path) for path in self._final["takes"]]
-        self.stage, self.done, self.total = "Keying", 0, len(self.paths)
+        self._enter("key", 0)
+        self.done, self.total = 0, len(self.paths)
         for path in self.paths:
             take = yield from _in_thread(lambda path=path: read_take(path))
             told = take.provenance
@@ -236,7 +275,7 @@ class Capture:
             body = skeleton.neutral().with_offsets(take["rest_offsets"])
             person = self.people.setdefault(track, Person(told.get("name", f"Person {track}"), body))
             person.body, person.reshaped = body, True
-            motion = (take.times, take.rotations, take.pelvis)
+            motion = (take.times, take.rotations, take.pelvis, take["confidence"])
             yield from self._key(track, motion, told, "DONE", path, take)
             self.done += 1
             person.blocks.clear()  # the take has them better
@@ -252,7 +291,7 @@ class Capture:
     def _key(
         self,
         track: int,
-        motion: tuple[Array, Array, Array],
+        motion: tuple[Array, Array, Array, Array],
         told: dict[str, Any],
         state: str,
         path: Path | None = None,
@@ -261,17 +300,23 @@ class Capture:
         scene = self.scene()
         if scene is None:
             return
-        times, local, pelvis = motion
+        times, local, pelvis, confidence = motion
         rest = rig.rest_of(self._entry(scene, track).armature)
         turned, root = yield from _in_thread(lambda: rig.to_bones(rest, local, pelvis))
         scene = self.scene()  # things may have been undone meanwhile
         if scene is None:
             return
         entry = self._entry(scene, track)
-        entry.path, entry.state, entry.note = str(path or ""), state, str(self.error.what if self.error else "")
-        takes.key_motion(scene, entry, times, turned, root, told)
-        if take is not None:
-            takes.add_camera(scene, entry, take)
+        entry.path = paths.stored(path) if path else ""
+        entry.state, entry.note = state, str(self.error.what if self.error else "")
+
+        def look_up() -> tuple[bpy.types.Scene, takes.VideoMocapTake] | None:
+            scene = self.scene()
+            return scene and (scene, self._entry(scene, track))
+
+        yield from takes.key_motion(look_up, takes.Motion(times, turned, root, confidence), told)
+        if take is not None and (scene := self.scene()):
+            yield from takes.add_camera(look_up, take)
 
     def _drop_others(self) -> None:
         """People who were shown while computing, but are not among the takes."""
@@ -287,7 +332,12 @@ class Capture:
             )
         elif self._announced:
             self._drop_others()
-            history.push("Capture from video")
+            history.push("Re-solve take" if isinstance(self.request, Resolve) else "Capture from video")
+
+
+def stage_text(stage: str) -> str:
+    """What a stage does, for people."""
+    return STAGES.get(stage, stage.capitalize()) or "Starting"
 
 
 def _told(error: Exception) -> MocapError:
@@ -305,14 +355,23 @@ def load_take(scene: bpy.types.Scene, path: Path) -> None:
         raise MocapError("take-unreadable", f"{path} is not a take of this extension: it has no {', '.join(lacking)}.")
     told = take.provenance
     body = skeleton.neutral().with_offsets(take["rest_offsets"])
-    clip = Path(told.get("video", {}).get("name", path.name))
+    clip = path.with_name(told.get("video", {}).get("name", path.name))
+    if not clip.is_file() and (path.parent.parent / clip.name).is_file():
+        clip = path.parent.parent / clip.name  # takes lie in a folder beside the .blend, clips often beside it
     track = int(told.get("track", 1))
     entry = takes.ensure(scene, uuid.uuid4().hex[:12], track, told.get("name", path.stem), clip, body)
-    entry.path, entry.state = str(path), "DONE"
-    rest = rig.rest_of(entry.armature)
-    takes.key_motion(scene, entry, take.times, *rig.to_bones(rest, take.rotations, take.pelvis), told)
+    key, entry.path, entry.state = entry.key, paths.stored(path), "DONE"
+    sure = take["confidence"] if "confidence" in take else np.ones((len(take), skeleton.COUNT))
+    turned, root = rig.to_bones(rig.rest_of(entry.armature), take.rotations, take.pelvis)
+
+    def look_up() -> tuple[bpy.types.Scene, takes.VideoMocapTake]:
+        return scene, takes.find(scene, key)
+
+    for _ in takes.key_motion(look_up, takes.Motion(take.times, turned, root, sure), told):
+        pass
     if "R" in take:  # a motion that was exported has no camera
-        takes.add_camera(scene, entry, take)
+        for _ in takes.add_camera(look_up, take):
+            pass
 
 
 def _in_thread(work: Callable[[], Result]) -> Generator[None, None, Result]:

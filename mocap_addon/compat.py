@@ -17,7 +17,8 @@ def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.A
     The action itself in 4.2 and 4.3, the channelbag of its slot from 4.4 on.
     """
     animation = id_block.animation_data or id_block.animation_data_create()
-    animation.action = action
+    if animation.action != action:
+        animation.action = action
     if not hasattr(action, "slots"):
         return action
     if animation.action_slot is None:

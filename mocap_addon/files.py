@@ -9,6 +9,8 @@ from pathlib import Path
 
 import bpy
 
+from ..backend.core.take import observations_path
+
 EXTENSION = __package__.rpartition(".")[0]  # the repository root is the extension's package
 KEPT_LOGS = 20
 
@@ -38,7 +40,8 @@ def new_output(folder: Path, video: Path, reserved: Collection[Path]) -> Path:
     while True:
         output = folder / (f"{video.stem}.npz" if number == 1 else f"{video.stem}-{number}.npz")
         if output not in reserved and not any(folder.glob(f"{glob.escape(output.stem)}.*npz")):
-            return output
+            if not observations_path(output).exists():  # other takes were solved from it
+                return output
         number += 1
 
 

@@ -48,7 +48,7 @@ class Job:
     """
 
     def __init__(self, python: Path, request: Mapping[str, object], log: Path) -> None:
-        """Start the child and send it the `capture` request. Raises MocapError python-missing or python-broken."""
+        """Start the child and send it the request. Raises MocapError python-missing or python-broken."""
         self.log = log
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._verdict: MocapError | None = None  # why we ended the child ourselves
@@ -70,7 +70,7 @@ class Job:
         except OSError as error:
             raise MocapError("python-broken", f"The backend's Python does not run: {python} ({error}).") from error
         self._heard = self._looked = time.monotonic()
-        self._send({"type": "capture", **request})
+        self._send(request)
         threading.Thread(target=self._listen, name="mocap-backend", daemon=True).start()
 
     @property

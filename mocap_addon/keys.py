@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -49,20 +50,33 @@ def rewrite(curve: bpy.types.FCurve, frames: Array, values: Array) -> None:
     curve.update()
 
 
+class Channel(NamedTuple):
+    """The curves of one property: data path, values (T, k), name of their group."""
+
+    path: str
+    values: Array
+    group: str
+
+
+def bone_channels(names: tuple[str, ...], rotations: Array, root: Array) -> list[Channel]:
+    """What moves the bones.
+
+    rotations: (T, len(names), 4) quaternions (w, x, y, z) in each bone's own rest frame, sign-continuous.
+    root: (T, 3) location of the first bone in its rest frame.
+    """
+    turns = [Channel(f'pose.bones["{n}"].rotation_quaternion', rotations[:, i], n) for i, n in enumerate(names)]
+    return [Channel(f'pose.bones["{names[0]}"].location', root, names[0]), *turns]
+
+
 def write_bones(
     armature: bpy.types.Object, name: str, frames: Array, names: tuple[str, ...], rotations: Array, root: Array
 ) -> bpy.types.Action:
-    """A new action on `armature`.
-
-    frames: (T,) scene frames. rotations: (T, len(names), 4) quaternions (w, x, y, z) in each bone's own rest frame,
-    sign-continuous. root: (T, 3) location of the first bone in its rest frame.
-    """
+    """A new action on `armature` with keys at `frames` (T,) scene frames; the rest as for `bone_channels`."""
     action = bpy.data.actions.new(name)
     action.use_fake_user = True
     owner = compat.curve_owner(action, armature)
-    write(owner, f'pose.bones["{names[0]}"].location', frames, root, names[0])
-    for i, bone in enumerate(names):
-        write(owner, f'pose.bones["{bone}"].rotation_quaternion', frames, rotations[:, i], bone)
+    for channel in bone_channels(names, rotations, root):
+        write(owner, channel.path, frames, channel.values, channel.group)
     return action
 
 

@@ -7,7 +7,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
-from . import camera, doctor, environment, files, keys, preferences, runner, takes
+from . import camera, doctor, environment, files, keys, paths, preferences, runner, takes
 from .capture import Capture, Request, load_take
 from .setup import operators as setup
 
@@ -109,7 +109,9 @@ class VIDEO_MOCAP_OT_cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class _TakeOperator(bpy.types.Operator):
+class TakeOperator(bpy.types.Operator):
+    """Works on the take that is chosen in the list."""
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = chosen(context)
@@ -126,7 +128,7 @@ def chosen(context: bpy.types.Context) -> takes.VideoMocapTake | None:
     return settings.takes[settings.active_take] if 0 <= settings.active_take < len(settings.takes) else None
 
 
-class VIDEO_MOCAP_OT_take_select(_TakeOperator):
+class VIDEO_MOCAP_OT_take_select(TakeOperator):
     """Select the take's armature"""
 
     bl_idname = "video_mocap.take_select"
@@ -142,18 +144,6 @@ class VIDEO_MOCAP_OT_take_select(_TakeOperator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         takes.select(context, chosen(context))
-        return {"FINISHED"}
-
-
-class VIDEO_MOCAP_OT_take_delete(_TakeOperator):
-    """Remove the take's armature, keys and camera from the scene; the take file stays on disk"""
-
-    bl_idname = "video_mocap.take_delete"
-    bl_label = "Delete"
-    bl_options = {"REGISTER", "UNDO"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        takes.remove(context.scene, chosen(context).key)
         return {"FINISHED"}
 
 
@@ -176,7 +166,7 @@ class VIDEO_MOCAP_OT_take_load(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_match_scene(_TakeOperator):
+class VIDEO_MOCAP_OT_match_scene(TakeOperator):
     """Give the scene the clip's resolution and frame rate; captured keys keep their times"""
 
     bl_idname = "video_mocap.match_scene"
@@ -195,7 +185,7 @@ class VIDEO_MOCAP_OT_match_scene(_TakeOperator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
         try:
-            take = read_take(Path(chosen(context).path))
+            take = read_take(paths.absolute(chosen(context).path))
         except MocapError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -215,7 +205,6 @@ classes = (
     VIDEO_MOCAP_OT_capture,
     VIDEO_MOCAP_OT_cancel,
     VIDEO_MOCAP_OT_take_select,
-    VIDEO_MOCAP_OT_take_delete,
     VIDEO_MOCAP_OT_take_load,
     VIDEO_MOCAP_OT_match_scene,
 )

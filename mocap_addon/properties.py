@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import compat, environment, takes
+from . import compat, environment, overlay, takes
 from .cleaning import properties as cleaning
 from .retarget import properties as retarget
 
@@ -10,11 +10,9 @@ from .retarget import properties as retarget
 ENGINE_STAGES = {"track": "Tracking", "body": "Body"}
 
 
-def _engines(stage: str):
-    def search(settings: "VideoMocapScene", context: bpy.types.Context, text: str) -> list[str]:
-        return [name for name in environment.engines.get(stage, []) if text.lower() in name.lower()]
-
-    return search
+def engines_named(stage: str, text: str) -> list[str]:
+    """The engines of a stage that can run here and whose name holds a text."""
+    return [name for name in environment.engines.get(stage, []) if text.lower() in name.lower()]
 
 
 def _selected(settings: "VideoMocapScene", context: bpy.types.Context) -> None:
@@ -28,7 +26,7 @@ def _engine(stage: str):
         name=ENGINE_STAGES[stage],
         description="Engine of this stage, the default when empty. Those that can run here are known after a first "
         "capture, or after Check in the preferences",
-        search=_engines(stage),
+        search=lambda settings, context, text: engines_named(stage, text),
     )
 
 
@@ -58,6 +56,12 @@ class VideoMocapScene(bpy.types.PropertyGroup):
     engine_body: _engine("body")
     takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
     retarget: bpy.props.PointerProperty(type=retarget.VideoMocapRetarget)
+    show_keypoints: bpy.props.BoolProperty(
+        name="Keypoints over the clip",
+        description="Draw what the network saw over the picture, while the view looks through a take's camera: green "
+        "was seen clearly, red is a guess",
+        update=lambda settings, context: overlay.refresh(),
+    )
     active_take: bpy.props.IntProperty(name="Take", description="The chosen take", update=_selected)
 
     def people_choice(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import cli, doctor, operators, preferences, properties, runner, ui
+from . import cli, doctor, operators, overlay, paths, preferences, properties, runner, take_operators, ui
 from .cleaning import operators as cleaning_operators
 from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
@@ -19,6 +19,7 @@ CLASSES = (
     *doctor.classes,
     *properties.classes,
     *operators.classes,
+    *take_operators.classes,
     *setup_operators.classes,
     *retarget_operators.classes,
     *cleaning_operators.classes,
@@ -37,6 +38,8 @@ def register() -> None:
         bpy.utils.register_class(cls)
     properties.register()
     runner.register()
+    paths.register()
+    overlay.register()
     atexit.register(setup_operators.stop)
     _command = bpy.utils.register_cli_command(cli.COMMAND, cli.main)
 
@@ -44,6 +47,8 @@ def register() -> None:
 def unregister() -> None:
     """Disable the extension; running captures are ended."""
     bpy.utils.unregister_cli_command(_command)
+    overlay.unregister()
+    paths.unregister()
     runner.unregister()
     setup_operators.stop()
     atexit.unregister(setup_operators.stop)

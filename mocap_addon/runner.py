@@ -8,20 +8,32 @@ from collections.abc import Iterator
 import bpy
 from bpy.app.handlers import persistent
 
-from . import takes
-from .capture import Capture
+from . import files, takes
+from .capture import Capture, Request
+from .unfinished import Jobs, Unfinished
 
 INTERVAL = 0.04  # seconds between two steps
 RENDERING = 0.5  # seconds to wait while a render reads the scene
 
 queue: list[Capture] = []  # the first one runs
 last: Capture | None = None  # the one that ended last
+_jobs: Jobs | None = None
 _steps: Iterator[None] | None = None
+
+
+def jobs() -> Jobs:
+    """What is written down of captures."""
+    global _jobs
+    if _jobs is None:
+        _jobs = Jobs(files.user_folder() / "jobs")
+    return _jobs
 
 
 def add(capture: Capture) -> None:
     """Run a capture as soon as those before it have ended."""
     queue.append(capture)
+    if isinstance(capture.request, Request):
+        jobs().remember(Unfinished(capture.key, bpy.data.filepath, capture.request.message()))
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, persistent=True)
 
@@ -39,6 +51,7 @@ def cancel(key: str) -> None:
                 capture.cancel()
             else:
                 queue.remove(capture)
+                jobs().release(key)
 
 
 def stop() -> None:
@@ -50,6 +63,8 @@ def stop() -> None:
         _steps.close()  # its `finally` ends the child
     _steps = None
     queue.clear()
+    if _jobs:
+        _jobs.close()
 
 
 def tick() -> float | None:
@@ -67,6 +82,7 @@ def tick() -> float | None:
         next(_steps)
     except StopIteration:
         last, _steps = queue.pop(0), None
+        jobs().release(last.key)
     if before != (capture.state, capture.stage, capture.done):
         redraw()
     return INTERVAL if queue else None

@@ -4,7 +4,10 @@ Nothing here keeps a Blender object between two calls: undo replaces all of them
 """
 
 import json
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -14,7 +17,7 @@ from ..backend.core.rotations import Array
 from ..backend.core.skeleton import JOINTS, Skeleton
 from ..backend.core.take import Take
 from . import armature as rig
-from . import camera, keys
+from . import camera, compat, doubt, keys, paths
 from .cleaning.properties import VideoMocapCleaning
 
 LOOKS = (
@@ -29,12 +32,15 @@ STATES = (
 )
 ICONS = {"LIVE": "REC", "DONE": "ARMATURE_DATA", "PARTIAL": "ERROR"}
 PROVENANCE = "video_mocap_provenance"
+BUDGET = 0.012  # seconds of Blender's time that writing keys may take in one step
 
 
 def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
     body = entry.armature
     if body is None or body.name == entry.name:
         return
+    for marker in doubt.marked(context.scene, body.name):
+        marker.name = doubt.marker_name(entry.name, marker.name.split(" · ")[0])
     body.name = body.data.name = entry.name
     for kept in actions(entry):
         cleaned = entry.cleaning.raw and kept != entry.cleaning.raw
@@ -55,15 +61,35 @@ def _dress(entry: "VideoMocapTake") -> None:
         entry.note = str(error)
 
 
+def _shown(entry: "VideoMocapTake") -> bool:
+    return present(entry) and not entry.armature.hide_viewport
+
+
+def _show(entry: "VideoMocapTake", shown: bool) -> None:
+    for each in (entry.armature, entry.worn):
+        if each:
+            each.hide_viewport = not shown
+
+
 class VideoMocapTake(bpy.types.PropertyGroup):
     """One captured person."""
 
+    visible: bpy.props.BoolProperty(
+        name="Visible", description="Show the take's armature and body in the viewports", get=_shown, set=_show
+    )
     name: bpy.props.StringProperty(name="Name", description="Name of the take and its armature", update=_renamed)
     key: bpy.props.StringProperty(description="Capture and person that the take comes from")
     state: bpy.props.EnumProperty(name="State", description="How far the capture got", items=STATES)
     note: bpy.props.StringProperty(name="Note", description="What is to be known about the take")
-    path: bpy.props.StringProperty(name="Take file", description="The take on disk, AMASS SMPL-X", subtype="FILE_PATH")
-    clip: bpy.props.StringProperty(name="Video", description="The captured video", subtype="FILE_PATH")
+    path: bpy.props.StringProperty(
+        name="Take file",
+        description="The take on disk, AMASS SMPL-X",
+        subtype="FILE_PATH",
+        options=compat.RELATIVE_PATH,
+    )
+    clip: bpy.props.StringProperty(
+        name="Video", description="The captured video", subtype="FILE_PATH", options=compat.RELATIVE_PATH
+    )
     track: bpy.props.IntProperty(name="Person", description="Number of the person in the video")
     armature: bpy.props.PointerProperty(name="Armature", description="The captured person", type=bpy.types.Object)
     camera: bpy.props.PointerProperty(name="Camera", description="The clip's camera", type=bpy.types.Object)
@@ -115,8 +141,8 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
     entry = find(scene, key)
     if entry is None:
         entry = scene.video_mocap.takes.add()
-        entry.key, entry.track, entry.clip, entry.state = key, track, str(clip), "LIVE"
-        entry.collection = next((other.collection for other in of_capture(scene, capture) if other.collection), None)
+        entry.key, entry.track, entry.clip, entry.state = key, track, paths.stored(clip), "LIVE"
+        entry.collection = _collection_of(scene, capture, entry.clip)
         entry.name = f"{clip.stem} · {name}"
         scene.video_mocap.active_take = len(scene.video_mocap.takes) - 1
     if entry.collection not in scene.collection.children_recursive:
@@ -128,42 +154,95 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
     return entry
 
 
-def key_motion(
-    scene: bpy.types.Scene, entry: VideoMocapTake, times: Array, turned: Array, root: Array, told: dict[str, object]
-) -> None:
-    """Write a take's keys by time, whatever the scene's frame rate is.
+def _collection_of(scene: bpy.types.Scene, capture: str, clip: str) -> bpy.types.Collection | None:
+    """Where takes of the clip are already: everything of one clip stays together."""
+    siblings = [*of_capture(scene, capture), *(entry for entry in scene.video_mocap.takes if entry.clip == clip)]
+    return next((entry.collection for entry in siblings if entry.collection), None)
 
-    times: (T,) seconds in the clip; turned (T, 55, 4) and root (T, 3) as `armature.to_bones` gives them.
+
+class Motion(NamedTuple):
+    """What is keyed: times (T,) seconds in the clip; turned (T, 55, 4) and root (T, 3) as `armature.to_bones` gives
+    them; confidence (T, 55)."""
+
+    times: Array
+    turned: Array
+    root: Array
+    confidence: Array
+
+
+def key_motion(
+    look_up: Callable[[], tuple[bpy.types.Scene, VideoMocapTake] | None], motion: Motion, told: dict[str, object]
+) -> Iterator[None]:
+    """Write a take's keys by time, whatever the scene's frame rate is; some milliseconds at each step.
+
+    look_up: scene and take, asked anew at every step, since undo replaces them; None when their file has been closed.
     told: where the motion comes from; kept as JSON on armature and action.
     """
+    channels = keys.bone_channels(JOINTS, motion.turned, motion.root)
+    sure = doubt.curves(motion.confidence)
+    channels += [keys.Channel(doubt.path(name), values[:, None], "Confidence") for name, values in sure.items()]
+    uid, written = 0, 0
+    while written < len(channels):
+        found = look_up()
+        if found is None:
+            return
+        scene, entry = found
+        action = next((action for action in bpy.data.actions if action.session_uid == uid), None)
+        if action is None:  # at first, and after it was undone
+            action, written = _new_action(entry), 0
+            uid = action.session_uid
+        owner = compat.curve_owner(action, entry.armature)
+        frames = 1.0 + np.asarray(motion.times) * camera.scene_rate(scene)
+        until = time.perf_counter() + BUDGET
+        while written < len(channels) and time.perf_counter() < until:
+            keys.write(owner, channels[written].path, frames, channels[written].values, channels[written].group)
+            written += 1
+        yield
+    if found := look_up():
+        scene, entry = found
+        for owner in (entry.armature, entry.armature.animation_data.action):
+            owner["video_mocap_take"] = entry.path
+            owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
+        scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
+        _dress(entry)
+
+
+def _new_action(entry: VideoMocapTake) -> bpy.types.Action:
+    """An empty action for the take's armature; what an earlier capture of the same take had keyed is dropped."""
     from .cleaning import stage  # which itself needs takes
 
     stage.forget(entry)
-    frames = 1.0 + np.asarray(times) * camera.scene_rate(scene)
-    action = keys.write_bones(entry.armature, entry.name, frames, JOINTS, turned, root)
-    for owner in (entry.armature, action):
-        owner["video_mocap_take"] = entry.path
-        owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
-    scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
-    _dress(entry)
+    doubt.declare(entry.armature)
+    if old := own_action(entry):
+        bpy.data.actions.remove(old)
+    action = bpy.data.actions.new(entry.name)
+    action.use_fake_user = True
+    return action
 
 
-def add_camera(scene: bpy.types.Scene, entry: VideoMocapTake, take: Take) -> None:
-    """Give a take its camera: the one that another take of the capture has, or a new one."""
+def add_camera(look_up: Callable[[], tuple[bpy.types.Scene, VideoMocapTake] | None], take: Take) -> Iterator[None]:
+    """Give a take its camera: the one that another take of the capture has, or a new one. look_up: as above."""
+    path = camera.path_of(take)
+    yield
+    if (found := look_up()) is None:
+        return
+    scene, entry = found
     others = of_capture(scene, entry.key.partition(":")[0])
     shared = next((other.camera for other in others if other.camera and other.camera.users_scene), None)
-    clip = Path(entry.clip)
-    entry.camera = shared or camera.build(scene, f"{clip.stem} camera", take, clip, entry.collection)
+    clip = paths.absolute(entry.clip)
+    entry.camera = shared or camera.build(scene, f"{clip.stem} camera", take, path, clip, entry.collection)
+    yield
 
 
-def remove(scene: bpy.types.Scene, key: str) -> None:
-    """Take a take and what was made for it out of the file; the take on disk stays."""
+def remove(scene: bpy.types.Scene, key: str, keep_armature: bool = False) -> None:
+    """Take a take and what was made for it out of the .blend; the take on disk stays. keep_armature: with its keys."""
     index = next(i for i, entry in enumerate(scene.video_mocap.takes) if entry.key == key)
     entry = scene.video_mocap.takes[index]
     others = [other for other in of_capture(scene, key.partition(":")[0]) if other.key != key]
     body, worn, view, collection = entry.armature, entry.worn, entry.camera, entry.collection
-    view_is_shared = any(other.camera == view for other in others)
-    spare = actions(entry)
+    view_is_shared = keep_armature or any(other.camera == view for other in others)
+    doubt.unmark(scene, entry.name)
+    body, worn, spare = (None, None, set()) if keep_armature else (body, worn, actions(entry))
     for action in spare:
         action.use_fake_user = False
     scene.video_mocap.takes.remove(index)
@@ -177,6 +256,29 @@ def remove(scene: bpy.types.Scene, key: str) -> None:
     bpy.data.batch_remove([action for action in bpy.data.actions if action in spare and not action.users])
     if collection and not others and not collection.all_objects and not collection.children:
         bpy.data.collections.remove(collection)
+
+
+def relocate(scene: bpy.types.Scene, kind: str, old: Path, new: Path) -> None:
+    """Follow a file that has moved, and whatever else is missing in its old folder and there in the new one.
+
+    kind: "path" (takes) or "clip" (videos, also behind the cameras).
+    """
+    for entry in scene.video_mocap.takes:
+        was = paths.absolute(getattr(entry, kind)) if getattr(entry, kind) else None
+        if was is None or (was != old and (was.is_file() or was.parent != old.parent)):
+            continue
+        now = new if was == old else new.parent / was.name
+        if not now.is_file():
+            continue
+        setattr(entry, kind, paths.stored(now))
+        if kind == "clip" and entry.camera:
+            camera.follow_clip(entry.camera.data, was, now)
+
+
+def doubtful(scene: bpy.types.Scene, entry: VideoMocapTake) -> list[doubt.Span]:
+    """Where the take is a guess, going by the curves of its actions; cleaning leaves them in the raw one."""
+    rate = camera.scene_rate(scene)
+    return next((found for action in actions(entry) if (found := doubt.spans_of(action, rate))), [])
 
 
 def remove_live(scene: bpy.types.Scene, capture: str) -> None:

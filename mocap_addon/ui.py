@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import preferences, properties, runner, takes
+from . import doubt, operators, paths, preferences, properties, runner, takes
 from .capture import Capture
 from .setup import panel as set_up
 from .text import wrapped
@@ -23,6 +23,10 @@ class VIDEO_MOCAP_UL_takes(bpy.types.UIList):
         lost = not takes.present(entry)
         row.active = not lost
         row.prop(entry, "name", text="", emboss=False, icon="GHOST_DISABLED" if lost else takes.ICONS[entry.state])
+        if paths.missing(entry.path):
+            row.label(text="", icon="LIBRARY_DATA_BROKEN")
+        if not lost:
+            row.prop(entry, "visible", text="", emboss=False, icon="HIDE_OFF" if entry.visible else "HIDE_ON")
 
 
 class Panel:
@@ -64,6 +68,8 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         button.operator("video_mocap.capture", text=text, icon="OUTLINER_OB_ARMATURE")
         for capture in runner.queue:
             self._draw_capture(capture)
+        for job in runner.jobs().found(bpy.data.filepath):
+            self._draw_unfinished(job)
         if not runner.queue and runner.last:
             self._draw_outcome(runner.last)
 
@@ -84,6 +90,13 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         count = f" {capture.done} / {capture.total}" if capture.total else " ..."
         box.progress(factor=share, text=capture.stage_text() + count)
         box.operator("video_mocap.cancel", icon="CANCEL").key = capture.key
+
+    def _draw_unfinished(self, job) -> None:
+        box = self.layout.box()
+        box.label(text=f"{job.name}: {'broken off' if job.begun else 'not started'}", icon="RECOVER_LAST")
+        row = box.row(align=True)
+        row.operator("video_mocap.unfinished_continue", icon="PLAY").key = job.key
+        row.operator("video_mocap.unfinished_discard", icon="TRASH").key = job.key
 
     def _draw_outcome(self, capture: Capture) -> None:
         """What came of the last capture, if there is anything to say."""
@@ -111,18 +124,62 @@ class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.video_mocap
         row = layout.row()
-        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=3)
+        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=5)
         column = row.column(align=True)
         column.operator("video_mocap.take_load", text="", icon="FILE_FOLDER")
         column.operator("video_mocap.take_delete", text="", icon="TRASH")
+        column.separator()
         column.operator("video_mocap.take_select", text="", icon="RESTRICT_SELECT_OFF")
+        column.menu("VIDEO_MOCAP_MT_take_export", text="", icon="EXPORT")
         if 0 <= settings.active_take < len(settings.takes):
-            entry = settings.takes[settings.active_take]
-            if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
-                wrapped(layout.column(align=True), entry.note, "INFO")
-            if entry.state != "LIVE":
-                layout.row(align=True).prop(entry, "look", expand=True)
-        layout.operator("video_mocap.match_scene", icon="CAMERA_DATA")
+            self._draw_take(settings.takes[settings.active_take])
+
+    def _draw_take(self, entry) -> None:
+        layout = self.layout
+        if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
+            wrapped(layout.column(align=True), entry.note, "INFO")
+        for kind, what in (("path", "take file"), ("clip", "video")):
+            if paths.missing(getattr(entry, kind)):
+                row = layout.row()
+                row.label(text=f"The {what} is missing", icon="LIBRARY_DATA_BROKEN")
+                row.operator("video_mocap.relocate", text="Relocate").kind = kind
+        if entry.state != "LIVE":
+            layout.row(align=True).prop(entry, "look", expand=True)
+        layout.operator("video_mocap.take_resolve", text="Re-solve ...", icon="FILE_REFRESH")
+
+
+class VIDEO_MOCAP_PT_look(Panel, bpy.types.Panel):
+    """Compare the take with its clip."""
+
+    bl_label = "Look"
+    bl_parent_id = "VIDEO_MOCAP_PT_takes"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(context.scene.video_mocap.takes)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, context.scene.video_mocap
+        row = layout.row(align=True)
+        row.operator("video_mocap.take_look", icon="OUTLINER_OB_CAMERA")
+        row.operator("video_mocap.match_scene", text="", icon="SCENE_DATA")
+        row = layout.row(align=True)
+        row.operator("video_mocap.doubt_next", text="", icon="TRIA_LEFT").back = True
+        row.operator("video_mocap.doubt_next", text="Next doubtful").back = False
+        entry = operators.chosen(context)
+        marked = bool(entry and doubt.marked(context.scene, entry.name))
+        row.operator("video_mocap.doubt_mark", text="", icon="MARKER_HLT", depress=marked)
+        layout.prop(settings, "show_keypoints", icon="OUTLINER_DATA_POINTCLOUD")
+
+
+class VIDEO_MOCAP_MT_take_export(bpy.types.Menu):
+    """Write the take for other software."""
+
+    bl_label = "Export"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.operator("video_mocap.export_bvh")
+        self.layout.operator("video_mocap.export_amass")
 
 
 class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
@@ -141,4 +198,11 @@ class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
             layout.prop(context.scene.video_mocap, f"engine_{stage}")
 
 
-classes = (VIDEO_MOCAP_UL_takes, VIDEO_MOCAP_PT_capture, VIDEO_MOCAP_PT_takes, VIDEO_MOCAP_PT_engines)
+classes = (
+    VIDEO_MOCAP_UL_takes,
+    VIDEO_MOCAP_MT_take_export,
+    VIDEO_MOCAP_PT_capture,
+    VIDEO_MOCAP_PT_takes,
+    VIDEO_MOCAP_PT_look,
+    VIDEO_MOCAP_PT_engines,
+)

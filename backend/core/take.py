@@ -124,14 +124,18 @@ class Take:
         return json.loads(str(self["provenance"])) if "provenance" in self else {}
 
 
-def read_take(source: Path | IO[bytes]) -> Take:
-    """Read a take. Raises MocapError take-unreadable when it is missing, damaged or not SMPL-X motion."""
+def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None) -> Take:
+    """Read a take; names: only these arrays of it, where they are.
+
+    Raises MocapError take-unreadable when it is missing, damaged or not SMPL-X motion.
+    """
     try:
         with np.load(source, allow_pickle=False) as data:
-            arrays = {name: data[name] for name in data.files}
+            there = data.files
+            arrays = {name: data[name] for name in (there if names is None else set(names) & set(there))}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise MocapError("take-unreadable", f"{source} cannot be read as a take ({error}).") from error
-    missing = [name for name in REQUIRED if name not in arrays]
+    missing = [name for name in REQUIRED if name not in there]
     if missing:
         raise MocapError("take-unreadable", f"{source} is not a take: it has no {', '.join(missing)}.")
     return Take(arrays)
@@ -150,3 +154,8 @@ def index_path(output: Path) -> Path:
 def observations_path(output: Path) -> Path:
     """The keypoints that a capture to `output` leaves for solving it again."""
     return output.with_suffix(".keypoints")
+
+
+def working_folder(output: Path) -> Path:
+    """Where a capture to `output` keeps what is not finished; what is there after it was broken off is continued."""
+    return output.with_name(output.name + ".part")

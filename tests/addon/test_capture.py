@@ -51,7 +51,7 @@ def entry(scene):
 
 @pytest.fixture
 def take(addon, entry):
-    return addon.capture.read_take(Path(entry.path))
+    return addon.capture.read_take(addon.paths.absolute(entry.path))
 
 
 def show(bpy, scene, take, i: int):
@@ -64,8 +64,7 @@ def show(bpy, scene, take, i: int):
 def test_take_is_listed_and_named_after_clip_and_person(entry, captured):
     assert entry.state == "DONE" and entry.note == ""
     assert entry.name == entry.armature.name == entry.armature.animation_data.action.name == "walk ü ж · Person 1"
-    assert Path(entry.clip).name == "walk ü ж.mp4"
-    assert Path(entry.path).parent == captured.parent / "mocap"
+    assert (entry.clip, entry.path) == ("//walk ü ж.mp4", "//mocap/walk ü ж.npz")
     assert entry.armature.name in entry.collection.objects and entry.camera.name in entry.collection.objects
 
 
@@ -153,7 +152,7 @@ def test_choosing_a_take_selects_its_armature(bpy, scene, entry):
 
 
 def test_deleting_a_take_leaves_only_its_file(bpy, scene, entry):
-    path = Path(entry.path)
+    path = Path(bpy.path.abspath(entry.path))
     assert bpy.ops.video_mocap.take_delete() == {"FINISHED"}
     for blocks in ("objects", "armatures", "actions", "cameras", "collections", "images"):
         assert len(getattr(bpy.data, blocks)) == 0, blocks
@@ -205,7 +204,8 @@ def test_phone_clips_stand_upright_behind_the_camera(bpy, addon, demo_clip, reso
         "image_size": np.array([560.0, 994.0]), "provenance": np.array('{"video": {"rotation": 270}}'),
     }  # fmt: skip
     take = addon.camera.Take(arrays)
-    camera = addon.camera.build(scene, "phone", take, demo_clip, scene.collection).data
+    path = addon.camera.path_of(take)
+    camera = addon.camera.build(scene, "phone", take, path, demo_clip, scene.collection).data
     (background,) = camera.background_images
     if bpy.app.version >= (4, 5):
         assert (background.rotation, background.scale) == (0.0, 1.0)

@@ -1,0 +1,117 @@
+"""Captures whose end Blender did not see are found again, in this Blender or the next one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+
+@pytest.fixture
+def capture(bpy, addon, demo_clip, tmp_path):
+    """A queued capture of two seconds."""
+    addon.preferences.get().folder = str(tmp_path)
+    settings = bpy.context.scene.video_mocap
+    settings.video, settings.start, settings.end, settings.people = str(demo_clip), 1.0, 3.0, "LARGEST"
+    capture = addon.operators.new_capture(bpy.context.scene)
+    capture.request = replace(capture.request, fps=12.0)
+    addon.runner.add(capture)
+    yield capture
+    addon.runner.stop()
+    for job in found(addon):
+        addon.runner.jobs().discard(job)
+
+
+def found(addon, blend: str = ""):
+    """What a Blender that starts now would find: without what this one remembers."""
+    addon.runner.jobs()._looked = -10.0
+    return addon.runner.jobs().found(blend)
+
+
+def run_until_poses(addon, capture) -> None:
+    deadline = time.monotonic() + 60
+    while not any(person.shown for person in capture.people.values()):
+        addon.runner.tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_capture_that_was_closed_with_blender_goes_on(bpy, addon, capture, tmp_path):
+    run_until_poses(addon, capture)
+    assert found(addon) == []  # it runs: nothing to continue
+    addon.runner.stop()  # as when Blender quits
+    addon.runner._after_load()  # the file was saved in the middle, and is opened again
+    (entry,) = bpy.context.scene.video_mocap.takes
+    assert entry.state == "PARTIAL"
+    body = entry.armature
+    (job,) = found(addon)
+    assert (job.name, job.begun, job.key) == ("demo", True, capture.key)
+    assert bpy.ops.video_mocap.unfinished_continue(key=job.key) == {"FINISHED"}
+    (entry,) = bpy.context.scene.video_mocap.takes
+    assert entry.state == "DONE" and entry.armature == body
+    assert addon.runner.last.request == capture.request
+    assert found(addon) == [] and not list((tmp_path).glob("*.part"))
+    assert [action.name for action in bpy.data.actions if "Person" in action.name] == [entry.name]
+
+
+def test_discarding_deletes_what_was_tracked_and_nothing_else(bpy, addon, capture, tmp_path):
+    (tmp_path / "other.npz").touch()
+    run_until_poses(addon, capture)
+    addon.runner.stop()
+    (job,) = found(addon)
+    assert list(tmp_path.glob("*.part"))
+    assert bpy.ops.video_mocap.unfinished_discard(key=job.key) == {"FINISHED"}
+    assert [path.name for path in tmp_path.iterdir()] == ["other.npz"]
+    assert found(addon) == []
+
+
+def test_a_capture_that_only_waited_is_found_too(addon, capture):
+    addon.runner.stop()
+    (job,) = found(addon)
+    assert not job.begun
+
+
+def test_cancelled_captures_can_be_continued_and_finished_ones_are_struck_off(addon, capture):
+    run_until_poses(addon, capture)
+    addon.runner.cancel(capture.key)
+    while addon.runner.queue:
+        addon.runner.tick()
+        time.sleep(0.01)
+    assert [job.key for job in found(addon)] == [capture.key]
+
+
+def test_another_files_captures_are_left_to_it(addon, capture):
+    addon.runner.stop()
+    job = found(addon)[0]
+    jobs = addon.runner.jobs()
+    jobs.remember(replace(job, blend="/films/other.blend"))
+    jobs.close()
+    assert found(addon, "/films/shot.blend") == []
+    assert len(found(addon, "/films/other.blend")) == 1
+    jobs.discard(found(addon, "/films/other.blend")[0])
+
+
+def test_what_runs_in_another_blender_is_left_to_it(addon, capture):
+    addon.runner.stop()
+    assert found(addon)
+    folder = addon.files.user_folder() / "jobs"
+    hold = (
+        f"import sys; sys.path.insert(0, {str(addon.job.ROOT)!r}); from backend.core.locking import hold; "
+        f"from pathlib import Path; h = hold(Path({str(folder / (capture.key + '.lock'))!r})); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
+        assert found(addon) == []
+        other.stdin.close()
+    assert found(addon)
+
+
+def test_a_damaged_note_is_passed_over(addon, capture):
+    addon.runner.stop()
+    (addon.files.user_folder() / "jobs" / "broken.json").write_text("{")
+    assert [job.key for job in found(addon)] == [capture.key]
+    (addon.files.user_folder() / "jobs" / "broken.json").unlink()
