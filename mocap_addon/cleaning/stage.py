@@ -22,7 +22,7 @@ from ...backend.core.rotations import Array
 from ...backend.core.skeleton import COUNT, JOINTS, PARENTS, Skeleton
 from ...backend.core.take import read_take
 from .. import armature as rig
-from .. import camera, compat, keys, takes
+from .. import camera, compat, doubt, keys, takes
 from ..retarget.model import SourceMotion
 from ..retarget.sources import grounded
 from . import world
@@ -234,6 +234,9 @@ def _write(scene: bpy.types.Scene, entry: takes.VideoMocapTake, motion: SourceMo
     base = {(curve.data_path, curve.array_index): curve for curve in compat.curves(settings.base)}
     frames = 1.0 + motion.times * camera.scene_rate(scene)
     turned, root = rig.to_bones(rig.rest_of(entry.armature), motion.local, motion.pelvis)
+    for (path, axis), curve in known.items():
+        if path.startswith(doubt.path(doubt.OVERALL)[:-2]):  # how sure the capture was there
+            keys.rewrite(curve, frames, _values(base.get((path, axis)), frames, 1.0))
     channels = [("location", JOINTS[0], root)]
     channels += [("rotation_quaternion", name, turned[:, j]) for j, name in enumerate(JOINTS)]
     for channel, name, values in channels:
