@@ -43,7 +43,7 @@ class LifterSolver(AnalyticSolver):
         placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
         local, pelvis = fitted(local, placed, skeleton, observations, camera)
         turned = sk.to_global(local)
-        _hands(turned, filtered(points, weights, times), weights, observations["hands"], times, skeleton)
+        with_hands(turned, filtered(points, weights, times), weights, observations["hands"], times, skeleton)
         confidence = joint_confidence(weights, observations["hands"][..., 3])
         error = np.exp(found["error"].astype(float))
         confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
@@ -68,7 +68,9 @@ def _local(camera: NDArray[np.float32], pose: NDArray[np.float32]) -> Array:
     return local
 
 
-def _hands(turned: Array, points: Array, weights: Array, hand_points: Array, times: Array, skeleton: Skeleton) -> None:
+def with_hands(
+    turned: Array, points: Array, weights: Array, hand_points: Array, times: Array, skeleton: Skeleton
+) -> None:
     """Forearms' twist, wrists and fingers, which body keypoints do not show, from the landmarks of the hands."""
     rest = skeleton.joints()
     for s, (side, _) in enumerate(SIDES):

@@ -72,11 +72,10 @@ def export(name: str, weights: Path, folder: Path) -> Path:
     tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
     save_file(tensors, folder / f"{name}.safetensors")
 
-    wrapped = _OrientOfTensors(network) if isinstance(network, Orient) else network
     example = {key: torch.rand(1, _FRAMES, *shape) for key, shape in inputs.items()}
     frames = torch.export.Dim("frames", min=2, max=1 << 16)
     program = torch.onnx.export(
-        wrapped,
+        as_functions(network),
         tuple(example.values()),
         dynamo=True,
         optimize=False,
@@ -93,6 +92,11 @@ def export(name: str, weights: Path, folder: Path) -> Path:
     _refer(model, folder / f"{name}.safetensors")
     onnx.save_model(model, folder / f"{name}.onnx")
     return folder / f"{name}.onnx"
+
+
+def as_functions(network: nn.Module) -> nn.Module:
+    """The network as a function of its inputs in SIGNATURES, in that order."""
+    return _OrientOfTensors(network) if isinstance(network, Orient) else network
 
 
 def _refer(model: onnx.ModelProto, weights: Path) -> None:

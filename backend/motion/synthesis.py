@@ -130,11 +130,12 @@ class Synthesiser:
         trans = trans * size[:, None, None]
         pace = rate[:, None, None]
         turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
-        points = keypoints_3d(draw, turned, joints, size)
+        level = draw.between(0.3, 1.7) if self._noise is None else torch.full((len(local),), self._noise)
+        level = level[:, None, None, None]
+        points = keypoints_3d(draw, turned, joints, size, level)
         camera, eye, focal, picture = random_cameras(draw, joints)
         seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
-        level = draw.between(0.3, 1.7) if self._noise is None else torch.full((len(local),), self._noise)
-        obs, box, hints = _detect(draw, seen, size, focal, picture, level[:, None, None, None])
+        obs, box, hints = _detect(draw, seen, size, focal, picture, level)
         cliff = torch.cat([box[..., :2] / focal[:, None, None], box[..., 2:] / focal[:, None, None]], -1)
 
         step = camera[:, 1:] @ camera[:, :-1].transpose(-1, -2)
@@ -241,7 +242,7 @@ def turned_over(draw: _Draw, local: Tensor, trans: Tensor, share: float) -> tupl
     return out, (trans - start) @ turn.transpose(-1, -2) + start
 
 
-def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
+def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, level: Tensor) -> Tensor:
     """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,).
 
     Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again.
@@ -251,11 +252,11 @@ def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor) -> T
     out[:, :, list(places)] = joints[:, :, list(sources)]
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * size[:, None, None, None]
-    rest = (rest + 0.008 * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
+    rest = (rest + 0.008 * level * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
     carriers = [source for _, source in _FROM_JOINT]
     places = [place for place, _ in _FROM_JOINT]
-    shift = (_VAGUE[places, None] * draw.normal(1, len(places), 3)).expand(*joints.shape[:2], -1, -1)
+    shift = (level * _VAGUE[places, None] * draw.normal(1, len(places), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, places] = attached(turned, joints, carriers, shift)
     return out
 

@@ -70,7 +70,7 @@ class LifterTask:
             "joints": 2.0 * distance.mean(),
             "speed": 5.0 * speed.norm(dim=-1).mean(),
             "velocity": 0.1 * F.smooth_l1_loss(out.velocity, batch.velocity, beta=0.1),
-            "static": 0.05 * F.binary_cross_entropy_with_logits(out.static, batch.static),
+            "static": 0.3 * F.binary_cross_entropy_with_logits(out.static, batch.static),
             "bones": 2.0 * F.smooth_l1_loss(out.bones, batch.bones[:, None].expand_as(out.bones), beta=0.02),
             "error": 0.02 * (apart / unsure.exp() + unsure).mean(),
         }

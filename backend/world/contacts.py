@@ -50,14 +50,18 @@ def hysteresis(on: NDArray[np.bool_], off: NDArray[np.bool_]) -> NDArray[np.bool
     return out
 
 
-def find_contacts(points: Array, speed: Array, times: Array) -> tuple[NDArray[np.uint8], Array]:
-    """points (T, N, 3) metres, world (floor at z = 0); speed (T, N) m/s; times (T,) seconds.
+def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tuple[NDArray[np.uint8], Array]:
+    """points (T, N, 3) metres, world (floor at z = 0); speed (T, N) m/s; still (T, N) 0..1, how likely a point stands
+    for all that a network knows (0.5: nothing): it makes the limits stricter or wider; times (T,) seconds.
 
     -> contacts (T, N) uint8 and, where there is one, the height of what is stood on (T, N) metres.
     """
     height = points[..., 2]
     lift = height - height.min(1, keepdims=True)
-    held = hysteresis((speed < SPEED[0]) & (lift < LIFT[0]), (speed > SPEED[1]) | (lift > LIFT[1]))
+    width = 0.5 + still
+    held = hysteresis(
+        (speed < width * SPEED[0]) & (lift < width * LIFT[0]), (speed > width * SPEED[1]) | (lift > width * LIFT[1])
+    )
     spans = [(k, span, float(np.median(height[span, k]))) for k in range(held.shape[1]) for span in _spans(held[:, k])]
     supports = [0.0] + [h for _, span, h in spans if times[span.stop - 1] - times[span.start] >= LONG]
 

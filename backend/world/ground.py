@@ -12,11 +12,14 @@ from ..core.rotations import Array, normalize
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
+from . import vertical
 from .contacts import SPEED, contact_points, sideways_speed, to_world
 
 # How far each source of "up" may be off, radians (or metres), one standard deviation.
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
+EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
+EDGES_OFF = np.radians(12.0)
 SHARED = 0.7  # part of a network's uncertainty in one frame that all frames of the clip share
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
@@ -33,15 +36,21 @@ class Ground:
     sizes: dict[int, float]
 
 
-def find_ground(people: dict[int, tuple[Skeleton, Motion]], camera: Camera, tilt: float | None = None) -> Ground:
+def find_ground(
+    people: dict[int, tuple[Skeleton, Motion]],
+    camera: Camera,
+    tilt: float | None = None,
+    verticals: Array | None = None,
+) -> Ground:
     """One floor for everyone.
 
     How tall a person is cannot be seen; that all stand on one floor tells how tall they are compared with each other:
     a person whose feet come out above or below the floor is farther away and larger, or nearer and smaller. Whoever
     would have to change too much stands on something else (a wall, a stage) and keeps their size.
-    people: motions in camera space by track (a subsample of frames will do). tilt: see `upright_camera`.
+    people: motions in camera space by track (a subsample of frames will do). tilt, verticals: see
+    `upright_camera`.
     """
-    camera = upright_camera(list(people.values()), camera, tilt)
+    camera = upright_camera(list(people.values()), camera, tilt, verticals)
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     heights = {}
     for track, (skeleton, motion) in people.items():
@@ -68,12 +77,17 @@ def _common_level(levels: dict[int, float], evidence: dict[int, int], eye: float
     return min(levels.values())
 
 
-def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera, tilt: float | None = None) -> Camera:
+def upright_camera(
+    people: list[tuple[Skeleton, Motion]],
+    camera: Camera,
+    tilt: float | None = None,
+    verticals: Array | None = None,
+) -> Camera:
     """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
     looking along the world's +y.
 
     people: motions in camera space (a subsample of frames will do; time gaps are harmless). tilt: degrees that the
-    camera looks down, where they are known.
+    camera looks down, where they are known; verticals (F, 6): what frames say of the vertical, see `vertical`.
     """
     level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     precision, pull = np.eye(3) / LEVEL_SIGMA**2, level / LEVEL_SIGMA**2
@@ -92,6 +106,10 @@ def upright_camera(people: list[tuple[Skeleton, Motion]], camera: Camera, tilt: 
             feet.append(planted)
             precision += _spread(planted) / FLOOR_SIGMA**2
     up = normalize(np.linalg.solve(precision, pull))
+    edges = None if verticals is None else vertical.matrix(verticals)
+    # Edges that point elsewhere than people do are no vertical ones.
+    if edges is not None and np.abs(np.linalg.eigh(edges)[1][:, 0] @ up) > np.cos(EDGES_OFF):
+        up = normalize(np.linalg.solve(precision + EDGES * edges / EDGES_SIGMA**2, pull))
     if tilt is not None:
         up = np.append(normalize(up[:2]) * np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
 

@@ -38,24 +38,27 @@ class RootPath:
     """What the root's path depends on, for a whole take: a few numbers a frame.
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; feet (T, 4, 3) the contact points seen from the
-    pelvis, world axes; speed (T, 4) m/s of these points across the line of sight.
+    pelvis, world axes; speed (T, 4) m/s of these points across the line of sight; still (T, 4) 0..1 how likely they
+    stand, 0.5 where nobody knows.
     """
 
     times: Array
     pelvis: Array
     feet: Array
     speed: Array
+    still: Array
 
     @staticmethod
     def of(motion: Motion, skeleton: Skeleton, camera: Camera) -> RootPath:
         """The path of a placed motion. Frames need not be evenly spaced in time."""
         points = contact_points(skeleton, motion)
         speed = sideways_speed(to_camera(points, camera), motion.times)
-        return RootPath(motion.times, motion.pelvis, points - motion.pelvis[:, None], speed)
+        still = np.full(speed.shape, 0.5) if motion.still is None else motion.still[:, : speed.shape[1]]
+        return RootPath(motion.times, motion.pelvis, points - motion.pelvis[:, None], speed, still)
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
-        return RootPath(self.times[rows], self.pelvis[rows], self.feet[rows], self.speed[rows])
+        return RootPath(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
     def joined(parts: list[RootPath]) -> RootPath:
@@ -78,7 +81,7 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
     by far more time than frames know of each other and fade into one another.
     """
-    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, path.speed, path.times)
+    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, path.speed, path.still, path.times)
     frames = len(path.times)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):

@@ -82,7 +82,12 @@ class TurnMeter:
     def _follow(self, gray: NDArray[np.uint8], full: float) -> None:
         """Find the corners again and the turn since they were chosen."""
         moved, status, _ = cv2.calcOpticalFlowPyrLK(
-            self._gray, gray, self._corners[:, None], None, winSize=(13, 13), maxLevel=3  # type: ignore[call-overload]
+            self._gray,
+            gray,
+            self._corners[:, None],
+            None,
+            winSize=(13, 13),
+            maxLevel=3,  # type: ignore[call-overload]
         )
         alive = status[:, 0] > 0
         self._chosen, self._corners = self._chosen[alive], moved[alive, 0]

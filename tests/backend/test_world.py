@@ -133,7 +133,7 @@ def test_settling_a_take_of_one_or_two_frames() -> None:
 def test_contacts_begin_and_end_once() -> None:
     points = np.zeros((6, 2, 3))  # the second foot stays on the floor
     points[:, 0, 2] = [0.2, 0.06, 0.09, 0.09, 0.12, 0.09]
-    contacts, _ = find_contacts(points, np.zeros((6, 2)), np.arange(6) / 10.0)
+    contacts, _ = find_contacts(points, np.zeros((6, 2)), np.full((6, 2), 0.5), np.arange(6) / 10.0)
     assert contacts[:, 0].tolist() == [0, 1, 1, 1, 0, 0]
     on, off = np.array([[1], [0], [0]], bool), np.array([[0], [0], [1]], bool)
     assert hysteresis(on, off)[:, 0].tolist() == [True, True, False]
@@ -147,7 +147,7 @@ def test_a_wall_is_stood_on_and_the_top_of_a_jump_is_not() -> None:
     speed[jump] = np.abs(np.gradient(height[jump], times[jump]))
     points = np.zeros((60, 2, 3))
     points[..., 2] = height[:, None]
-    contacts, ground = find_contacts(points, np.stack([speed, speed], 1), times)
+    contacts, ground = find_contacts(points, np.stack([speed, speed], 1), np.full((len(times), 2), 0.5), times)
     assert contacts[:20].all()
     assert contacts[46:].all()
     assert not contacts[30:39].any()
