@@ -214,7 +214,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--start", type=float, metavar="S", help="seconds in the clip (default: its beginning)")
     command.add_argument("--end", type=float, metavar="S", help="seconds in the clip (default: its end)")
     command.add_argument(
-        "--people", default="all", help="all, largest, a number N for the N largest, or id3 for person 3 (default: all)"
+        "--people",
+        default="all",
+        help="all, largest, a number N for the N largest, id3 for person 3, or at1.5:640,360 for who is at that pixel "
+        "after 1.5 s, several joined by + (default: all)",
     )
     command.add_argument("--fps", type=float, help="look at about so many frames a second (default: all)")
     command.add_argument("--device", choices=DEVICES, default=DEVICES[0])

@@ -26,12 +26,18 @@ from typing import IO, Any
 import numpy as np
 
 from .core.errors import MocapError
+from .core.rotations import Array
 from .core.take import NpzWriter, read_take
 from .stages import OBSERVATION
 from .store import FRAME, ObservationStore, RecordFile, writing
 from .video import VideoInfo
 
 FORMAT = 1
+
+SEEN = 0.3  # confidence of keypoints that count for a person's box
+MARGIN = 0.08  # of the box, around it
+REACH = 1.5  # how far from the middle of a box a point still means that person, as parts of half its sides
+MOMENT = 0.5  # seconds from the time asked for in which the person must be seen
 
 
 def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> None:
@@ -99,6 +105,39 @@ def observations_of(source: Path) -> Path:
     if not named:
         raise MocapError("keypoints-unreadable", f"{source.name} does not say which keypoints it was solved from.")
     return Path(os.path.normpath(source.parent / named))
+
+
+def track_at(store: ObservationStore, tracks: list[int], time: float, x: float, y: float) -> int:
+    """Who was seen at a pixel (of the upright picture) at a time: of several, the one whose middle is nearest.
+
+    Raises MocapError person-missing.
+    """
+    best, least = None, REACH
+    for track in tracks:
+        times = store.times(track)
+        row = int(np.argmin(np.abs(times - time)))
+        if abs(times[row] - time) > MOMENT:
+            continue
+        left, top, right, bottom = box(store.person(track).read(row, row + 1)[0])
+        middle, half = np.array([left + right, top + bottom]) / 2, np.array([right - left, bottom - top]) / 2
+        away = float(np.abs((np.array([x, y]) - middle) / np.maximum(half, 1.0)).max())  # 1: at the box's edge
+        if away < least:
+            best, least = track, away
+    if best is None:
+        raise MocapError("person-missing", f"Nobody was followed at {time:.2f} s near pixel {x:.0f}, {y:.0f}.")
+    return best
+
+
+def box(observation: np.void) -> Array:
+    """Left, top, right, bottom of a person, pixels of the full-size picture."""
+    points = observation["keypoints"][:23]
+    points = points[points[:, 2] > SEEN, :2]
+    if len(points) < 4:
+        x, y, side, _ = observation["roi"]
+        return np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2])
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = MARGIN * float((high - low).max())
+    return np.array([*(low - pad), *(high + pad)])
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -32,7 +32,7 @@ from .core.skeleton import Skeleton
 from .core.take import observations_path
 from .job import Job
 from .live import LiveView
-from .observations import keep, relative
+from .observations import keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
@@ -156,6 +156,8 @@ def choose_people(run: Run) -> list[int]:
         _warn(run, [("short-take", what)])
     if not lasting:
         raise MocapError("no-person", "No person was found in the video.")
+    if run.choice.points:
+        return sorted({track_at(run.store, list(lasting), *point) for point in run.choice.points})
     return choose_tracks(run.choice, _summary(lasting))
 
 

@@ -48,7 +48,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     try:
         with store:
             store.warnings.extend((code, what) for code, what in about["warnings"])
-            run = Run(job, choice, info, chain, chain.make("body", job), store, progress)
+            run = Run(job, choice, info, chain, chain.body(job), store, progress)
             return finish(run, about["video"]["sha256"], asked.observations)
     finally:
         store.remove()

@@ -99,6 +99,11 @@ def _run(request: Message, wire: Wire, cancel: Cancel) -> list[Path]:
         from .resolve import resolve
 
         return resolve(Resolve.from_request(request), wire.send, cancel.requested)
+    if request["type"] == "scan":
+        from .scan import Scan, scan
+
+        scan(Scan.from_request(request), wire.send, cancel.requested)
+        return []
     from .pipeline import capture
 
     return capture(Job.from_request(request), wire.send, cancel.requested)

@@ -214,6 +214,30 @@ class VideoReader:
         return index if self._fps is None else int(np.floor(time * self._fps + 1e-3))
 
 
+def pictures_at(path: str | Path, times: list[float]) -> Iterator[Frame]:
+    """The pictures shown at some moments (ascending, seconds since the first picture), each once; only what is needed
+    for them is decoded. Raises MocapError as `probe` does."""
+    info, table = _inspect(Path(path))
+    if table is None:  # nothing to jump by
+        with VideoReader(path, fps=len(times) / max(info.duration, 1e-6)) as reader:
+            yield from reader
+        return
+    factor = max(1.0, max(info.width, info.height) / LONGEST_SIDE)
+    size = max(1, round(info.width / factor)), max(1, round(info.height / factor))
+    indices = np.searchsorted(table - table[0], np.array(times) + 1e-6, side="right") - 1
+    with _open(info.path) as container:
+        stream = _picture_stream(container, info.path)
+        stream.thread_type = "AUTO"
+        for index in sorted({int(np.clip(i, 0, len(table) - 1)) for i in indices}):
+            container.seek(int(table[index] / float(stream.time_base or 1)), stream=stream, backward=True)
+            for picture in _decoded(container, stream, _Damage()):
+                if picture.time is not None and picture.time >= table[index] - 1e-6:
+                    time = float(picture.time - table[0])
+                    found = int(np.searchsorted(table, picture.time - 1e-6))
+                    yield Frame(found, time, _upright_rgb(picture, size), info.width / size[0])
+                    break
+
+
 class _Damage:
     """Counts what the decoder could not read."""
 

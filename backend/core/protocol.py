@@ -6,6 +6,7 @@ Logs go to stderr, never to stdout.
 To the child:
     capture    video, output, start, end, people, fps, device, engines, focal, tilt    the job; must come first
     resolve    observations, output, people, engines, focal, tilt          or: solve a capture again
+    scan       video, folder, start, end                                   or: look at some pictures of a clip
     cancel                                                                 stop now, keep what there is
 
 From the child, in this order:
@@ -14,6 +15,7 @@ From the child, in this order:
     track      track, name, rest_offsets                                   a person appears, or bone lengths changed
     frames     track, index, times, rotations, translations, contacts, confidence    a block of poses
     warning    code, what                                                  something to know; the job goes on
+    people     time, index, boxes, size, picture, faces                    who is in one picture of a scan
     heartbeat  seconds                                                     once a second, whatever happens
     done       takes, seconds                                              last line of a job that went well
     error      code, what, fix                                             last line of a job that did not
@@ -22,6 +24,9 @@ From the child, in this order:
 translations (n, 3) metres, the pelvis joint in the world; contacts (n, 4) 0 or 1 in `skeleton.CONTACTS` order;
 confidence (n, 55) in 0..1; times (n,) seconds in the clip; index (n,) numbers of the video's frames. A frame may
 be sent again: the later one counts.
+
+`people` carries boxes (n, 4): left, top, right, bottom in pixels of the upright picture, which is `size` (width,
+height) large; and files: the picture, made smaller, and one picture of each person.
 
 Arrays travel as {"dtype", "shape", "data"}: little-endian bytes in base64, so that a block costs the receiver a
 millisecond. Fields that a version does not know are ignored; a changed meaning raises PROTOCOL.
@@ -46,6 +51,7 @@ Message = dict[str, Any]
 REQUESTS: dict[str, tuple[str, ...]] = {
     "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines", "focal", "tilt"),
     "resolve": ("observations", "output", "people", "engines", "focal", "tilt"),
+    "scan": ("video", "folder", "start", "end"),
     "cancel": (),
 }
 REPLIES: dict[str, tuple[str, ...]] = {
@@ -54,6 +60,7 @@ REPLIES: dict[str, tuple[str, ...]] = {
     "track": ("track", "name", "rest_offsets"),
     "frames": ("track", "index", "times", "rotations", "translations", "contacts", "confidence"),
     "warning": ("code", "what"),
+    "people": ("time", "index", "boxes", "size", "picture", "faces"),
     "heartbeat": ("seconds",),
     "done": ("takes", "seconds"),
     "error": ("code", "what", "fix"),

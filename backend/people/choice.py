@@ -1,4 +1,4 @@
-"""Which people of a clip to capture: `all`, `largest`, the N largest, or `idN`."""
+"""Which people of a clip to capture: `all`, `largest`, the N largest, `idN`, or those at points of the picture."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ from dataclasses import dataclass
 
 from ..core.errors import MocapError
 
+_PLACE = r"at(\d+(?:\.\d+)?):(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)"
+
 
 @dataclass(frozen=True)
 class PeopleChoice:
-    """most: how many people at most, the largest first (None: no limit); track: this one only."""
+    """most: how many people at most, the largest first (None: no limit); track: this one only; points: who is there,
+    each (seconds, x, y) in pixels of the upright picture."""
 
     most: int | None = None
     track: int | None = None
+    points: tuple[tuple[float, float, float], ...] = ()
 
 
 def parse_people(text: str) -> PeopleChoice:
-    """ "all", "largest", "3" (the three largest) or "id3" (track number 3). Raises MocapError bad-request."""
+    """ "all", "largest", "3" (the three largest), "id3" (track number 3) or "at1.5:640,360" (who is at this pixel after
+    1.5 s; several are joined by "+"). Raises MocapError bad-request."""
     text = text.strip().lower()
     if text == "all":
         return PeopleChoice()
     if text == "largest":
         return PeopleChoice(most=1)
+    if text.startswith("at"):
+        places = [re.fullmatch(_PLACE, place) for place in text.split("+")]
+        if all(places):
+            return PeopleChoice(points=tuple(tuple(map(float, place.groups())) for place in places if place))  # type: ignore[misc]
     match = re.fullmatch(r"(id)?([1-9][0-9]{0,3})", text)
     if match is None:
-        raise MocapError("bad-request", f"People are 'all', 'largest', a number, or 'id' and a number: not {text!r}.")
+        raise MocapError("bad-request", f"People are 'all', 'largest', a number, id3 or at1.5:640,360, not {text!r}.")
     number = int(match[2])
     return PeopleChoice(track=number) if match[1] else PeopleChoice(most=number)
 

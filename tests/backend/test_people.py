@@ -143,3 +143,12 @@ def test_closing_ends_the_threads(frames: list[Frame]) -> None:
     assert any(thread.name.startswith("landmarks") for thread in threading.enumerate())
     running.close()
     assert not any(thread.name.startswith("landmarks") for thread in threading.enumerate())
+
+
+def test_people_are_chosen_by_points_of_the_picture():
+    assert parse_people("at1.5:640,360").points == ((1.5, 640.0, 360.0),)
+    assert parse_people("at0:10,20+at12.25:-3.5,7").points == ((0.0, 10.0, 20.0), (12.25, -3.5, 7.0))
+    for text in ("at", "at1", "at1:2", "at1:2,3+", "at1:2,3+largest", "at-1:2,3"):
+        with pytest.raises(MocapError) as refused:
+            parse_people(text)
+        assert refused.value.code == "bad-request"
