@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 
-from . import cli, doctor, operators, overlay, paths, preferences, properties, runner, take_operators, ui
+from . import cli, doctor, help, operators, overlay, paths, preferences, properties, runner, take_operators, ui
 from .cleaning import operators as cleaning_operators
 from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
@@ -16,6 +16,7 @@ from .setup import operators as setup_operators
 
 CLASSES = (
     *preferences.classes,
+    *help.classes,
     *doctor.classes,
     *properties.classes,
     *operators.classes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import doubt, operators, paths, preferences, properties, runner, takes
+from . import doubt, help, operators, paths, preferences, properties, runner, takes
 from .capture import Capture
 from .setup import panel as set_up
 from .text import wrapped
@@ -35,12 +35,19 @@ class Panel:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "Mocap"
+    topic = ""  # of the help
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        """Help, at the right end of the header."""
+        if self.topic:
+            help.button(self.layout, self.topic)
 
 
 class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
     """Capture from a video."""
 
     bl_label = "Video Mocap"
+    topic = "capture"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.video_mocap
@@ -109,6 +116,8 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
             box = self.layout.box().column(align=True)
             for text, icon in lines:
                 wrapped(box, text, icon)
+        if capture.error and capture.error.code != "cancelled":
+            box.operator("video_mocap.help", icon="QUESTION").topic = capture.error.code
         if capture.error and capture.log and capture.error.exit_status in (1, 5):
             box.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(capture.log)
         if capture.error and capture.error.exit_status == 5:  # the set-up: the doctor knows more
@@ -119,6 +128,7 @@ class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
     """The takes of the scene."""
 
     bl_label = "Takes"
+    topic = "takes"
     bl_parent_id = "VIDEO_MOCAP_PT_capture"
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from downloads import PIP_WHEEL, has_installer, missing_models
 from environment import ROOT, SetupError
+from help_page import PLACE as HELP
+from help_page import page
 
 # What the extension consists of; everything else in the repository is for the people who make it.
 CONTENTS = (
@@ -58,6 +60,9 @@ def build() -> Path:
             entry = zipfile.ZipInfo(file.relative_to(ROOT).as_posix(), FILE_TIME)
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
+        entry = zipfile.ZipInfo(HELP, FILE_TIME)
+        entry.external_attr = 0o644 << 16
+        archive.writestr(entry, page(), zipfile.ZIP_DEFLATED)
     _blender_tool("validate", str(path))
     return path
 

@@ -9,18 +9,17 @@ import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from backend.core.errors import CODES
 
-PAGE = ROOT / "docs" / "troubleshooting.md"
+PAGE = Path(__file__).parents[1] / "docs" / "troubleshooting.md"
 GROUPS = {
     2: "Requests",
     3: "What goes in: videos, takes, characters",
     4: "What comes out",
     5: "The set-up",
     1: "Bugs",
-    130: "Cancelled",
+    130: "Ended by you",
 }
 
 

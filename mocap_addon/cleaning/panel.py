@@ -38,6 +38,7 @@ class VIDEO_MOCAP_PT_cleaning(_Panel, bpy.types.Panel):
     """Raw against cleaned."""
 
     bl_label = "Cleaning"
+    topic = "cleaning"
     bl_parent_id = "VIDEO_MOCAP_PT_capture"
 
     def draw(self, context: bpy.types.Context) -> None:

@@ -57,6 +57,7 @@ class VIDEO_MOCAP_PT_retarget(_Panel, bpy.types.Panel):
     """Put a take, or a motion file, onto a character."""
 
     bl_label = "Retarget"
+    topic = "retarget"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:

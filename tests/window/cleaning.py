@@ -1,0 +1,164 @@
+"""Drive cleaning in a real Blender window: every button is one step to undo, a real click sets the floor, pictures.
+
+    BLENDER_USER_RESOURCES=EMPTY_FOLDER blender --python tests/window/cleaning.py -- EXTENSION.zip TAKE.npz OUT_FOLDER
+
+Needs what `drive.py` needs. Exit status 0 when everything held.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from driving import VIDEO as TAKE
+from driving import addon, call, drive, install, log, open_tab, settings, shot, view
+
+
+def entry():
+    return settings().takes[settings().active_take]
+
+
+def fingerprint() -> tuple:
+    """What the armature plays, and what the list of contacts says."""
+    stage = addon("cleaning.stage")
+    action = entry().armature.animation_data.action
+    view_ = entry().camera
+    place = tuple(round(x, 5) for x in view_.matrix_world.translation) if view_ else ()
+    return stage.checksum(action), len(bpy.data.actions), tuple(entry().cleaning.spans()), entry().cleaning.show, place
+
+
+def opened(*names: str) -> None:
+    """Show panels that are closed by default; the others of the sidebar are closed, to make room."""
+    for module in ("ui", "retarget.panel", "cleaning.panel"):
+        for cls in reversed(addon(module).classes):
+            if issubclass(cls, bpy.types.Panel):
+                bpy.utils.unregister_class(cls)
+        for cls in addon(module).classes:
+            if issubclass(cls, bpy.types.Panel):
+                is_open = cls.__name__ in names
+                cls.bl_options = set() if is_open else {"DEFAULT_CLOSED"}
+                bpy.utils.register_class(cls)
+
+
+def load() -> Iterator[float]:
+    install()
+    assert call(bpy.ops.video_mocap.take_load, True, filepath=str(TAKE)) == {"FINISHED"}
+    log("worn:", entry().worn)
+    yield from open_tab()
+    call(bpy.ops.view3d.view_selected)
+    bpy.context.scene.frame_set(40)
+    yield 1.5
+    shot("1-loaded")
+
+
+def every_button() -> Iterator[float]:
+    """Press, undo, redo: the same as before, and the same as after."""
+    ops, scene = bpy.ops.video_mocap, bpy.context.scene
+    scene.frame_set(40)
+    presses = [
+        ("contacts", lambda: call(ops.contacts_show, True)),
+        ("floor from feet", lambda: call(ops.clean_floor, True, source="FEET")),
+        ("floor at a height", lambda: call(ops.clean_floor, True, source="HEIGHT")),
+        ("forward", lambda: call(ops.clean_forward, True)),
+        ("add", lambda: call(ops.contact_add, True, track="left_heel")),
+        ("begins", lambda: call(ops.contact_edge, True, edge="start")),
+        ("move", lambda: call(ops.contact_move, True, frames=2)),
+        ("here", lambda: call(ops.contact_here, True)),
+        ("remove", lambda: call(ops.contact_remove, True)),
+        ("loop", lambda: call(ops.loop_find, True)),
+        ("apply", lambda: call(ops.clean_apply, True)),
+        ("raw", lambda: call(ops.clean_raw, True)),
+    ]
+    raw = fingerprint()
+    for name, press in presses:
+        before = fingerprint()
+        assert press() == {"FINISHED"}, name
+        after = fingerprint()
+        yield 0.1
+        call(bpy.ops.ed.undo)
+        yield 0.1
+        assert fingerprint() == before or name == "here", name
+        call(bpy.ops.ed.redo)
+        yield 0.1
+        assert fingerprint() == after, name
+        log(name, "undone and redone")
+    assert fingerprint()[0] == raw[0]
+
+
+def slider() -> Iterator[float]:
+    """A property in the panel: Blender's own step of undo."""
+    before = fingerprint()
+    entry().cleaning.smooth_all = 1.0
+    call(bpy.ops.ed.undo_push, message="Smoothing")
+    after = fingerprint()
+    assert after != before
+    call(bpy.ops.ed.undo)
+    yield 0.2
+    assert fingerprint() == before and entry().cleaning.smooth_all == 0.0
+    call(bpy.ops.ed.redo)
+    yield 0.2
+    assert fingerprint() == after
+
+
+def floor_by_a_click() -> Iterator[float]:
+    """The real mouse, on a box beside the person."""
+    call(bpy.ops.mesh.primitive_cube_add, True, size=1.0, location=(0.0, 0.0, 0.0))
+    box = bpy.context.object
+    foot = addon("cleaning.world").lowest_at(
+        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(bpy.context.scene)
+    )
+    box.location = (foot[0], foot[1] - 0.2, -0.2)
+    box.scale = (1.0, 1.0, 0.8)  # its top is at 0.2 m
+    window, area, region, _ = view()
+    area.spaces[0].region_3d.view_perspective = "PERSP"
+    call(bpy.ops.view3d.view_axis, type="FRONT")
+    yield 0.5
+    call(bpy.ops.view3d.view_orbit, angle=0.6, type="ORBITUP")
+    call(bpy.ops.view3d.view_selected)
+    yield 1.0
+    from bpy_extras.view3d_utils import location_3d_to_region_2d
+
+    spot = location_3d_to_region_2d(region, area.spaces[0].region_3d, (box.location.x, box.location.y - 0.3, 0.2))
+    assert call(bpy.ops.video_mocap.clean_floor_pick, "INVOKE_DEFAULT", True) == {"RUNNING_MODAL"}
+    shot("2-picking")
+    x, y = region.x + spot.x, window.height - (region.y + spot.y)
+    subprocess.run(["xdotool", "mousemove", str(int(x)), str(int(y))], check=True)
+    yield 0.5
+    subprocess.run(["xdotool", "click", "1"], check=True)
+    yield 1.0
+    after = addon("cleaning.world").lowest_at(
+        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(bpy.context.scene)
+    )
+    log("the lowest foot came to", after)
+    assert abs(after[2] - 0.2) < 0.01
+    shot("3-picked")
+    call(bpy.ops.ed.undo)
+    yield 0.3
+    bpy.data.objects.remove(bpy.data.objects["Cube"])
+
+
+def panels() -> Iterator[float]:
+    call(bpy.ops.video_mocap.take_select, True)
+    shots = {
+        "4-panel": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_takes", "VIDEO_MOCAP_PT_cleaning"),
+        "5-panel-world": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_cleaning", "VIDEO_MOCAP_PT_clean_world",
+                          "VIDEO_MOCAP_PT_clean_smooth"),
+        "6-panel-contacts": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_cleaning", "VIDEO_MOCAP_PT_clean_contacts",
+                             "VIDEO_MOCAP_PT_clean_loop"),
+    }  # fmt: skip
+    for name, open_panels in shots.items():
+        opened(*open_panels)
+        _, area, _, ui = view()
+        area.tag_redraw()
+        yield 0.7
+        ui.active_panel_category = "Mocap"
+        yield 1.0
+        shot(name)
+
+
+drive(load, every_button, slider, floor_by_a_click, panels)
