@@ -27,6 +27,7 @@ from ..backend.core.take import Take, read_take
 from . import armature as rig
 from . import environment, files, history, paths, takes
 from .job import Job
+from .translations import tr
 
 BUDGET = 0.012  # seconds of Blender's time that listening or waiting may take in one step
 
@@ -337,7 +338,7 @@ class Capture:
 
 def stage_text(stage: str) -> str:
     """What a stage does, for people."""
-    return STAGES.get(stage, stage.capitalize()) or "Starting"
+    return tr(STAGES.get(stage, stage.capitalize()) or "Starting")
 
 
 def _told(error: Exception) -> MocapError:

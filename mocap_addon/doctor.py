@@ -20,6 +20,7 @@ import bpy
 from ..backend.core.errors import MocapError
 from . import environment, files, job, preferences, runner
 from .setup import plan
+from .translations import tr
 
 INTERVAL = 0.2  # seconds between two looks at the check-up
 LITTLE = 1_000_000_000  # bytes; less than that on a drive is worth a warning
@@ -225,7 +226,7 @@ class VIDEO_MOCAP_OT_copy_report(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.window_manager.clipboard = report()
-        self.report({"INFO"}, "The report is in the clipboard")
+        self.report({"INFO"}, tr("The report is in the clipboard"))
         return {"FINISHED"}
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import bpy
 
+from .translations import tr
+
 PAGE = Path(__file__).parents[1] / "assets" / "help" / "help.html"
 TOPICS = {  # panels and buttons -> headings of the page
     "capture": "capture",
@@ -31,7 +33,7 @@ class VIDEO_MOCAP_OT_help(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not PAGE.is_file():
-            self.report({"ERROR"}, "The help page comes with the extension's zip; in a source folder read README.md.")
+            self.report({"ERROR"}, tr("The help page comes with the extension's zip; otherwise read README.md."))
             return {"CANCELLED"}
         return bpy.ops.wm.url_open(url=url(self.topic))
 

@@ -10,6 +10,7 @@ from ..backend.core.take import read_take
 from . import camera, doctor, environment, files, keys, paths, preferences, runner, takes
 from .capture import Capture, Request, load_take
 from .setup import operators as setup
+from .translations import tr
 
 
 def video_path(settings) -> Path:
@@ -59,9 +60,9 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         settings = context.scene.video_mocap
         if not settings.video:
-            cls.poll_message_set("Choose a video first")
+            cls.poll_message_set(tr("Choose a video first"))
         elif not video_path(settings).is_file():
-            cls.poll_message_set("The video file is missing")
+            cls.poll_message_set(tr("The video file is missing"))
         elif obstacle := preferences.backend_obstacle():
             cls.poll_message_set(obstacle.what)
         else:
@@ -116,9 +117,9 @@ class TakeOperator(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = chosen(context)
         if entry is None:
-            cls.poll_message_set("Choose a take first")
+            cls.poll_message_set(tr("Choose a take first"))
         elif entry.state == "LIVE":
-            cls.poll_message_set("The take is still being captured")
+            cls.poll_message_set(tr("The take is still being captured"))
         return entry is not None and entry.state != "LIVE"
 
 
@@ -138,7 +139,7 @@ class VIDEO_MOCAP_OT_take_select(TakeOperator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.mode != "OBJECT":
-            cls.poll_message_set("Only in object mode")
+            cls.poll_message_set(tr("Only in object mode"))
             return False
         return super().poll(context)
 
@@ -178,7 +179,7 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
         if not super().poll(context):
             return False
         if not chosen(context).path:
-            cls.poll_message_set("A partial take has no file that tells about its clip")
+            cls.poll_message_set(tr("A partial take has no file that tells about its clip"))
             return False
         return True
 
@@ -190,7 +191,7 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if "image_size" not in take:
-            self.report({"ERROR"}, "The take's file does not tell the size of its clip's picture.")
+            self.report({"ERROR"}, tr("The take's file does not tell the size of its clip's picture."))
             return {"CANCELLED"}
         entries = scene.video_mocap.takes
         cameras = {entry.camera.data for entry in entries if entry.camera and entry.clip == chosen(context).clip}

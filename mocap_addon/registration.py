@@ -7,7 +7,20 @@ from typing import Any
 
 import bpy
 
-from . import cli, doctor, help, operators, overlay, paths, preferences, properties, runner, take_operators, ui
+from . import (
+    cli,
+    doctor,
+    help,
+    operators,
+    overlay,
+    paths,
+    preferences,
+    properties,
+    runner,
+    take_operators,
+    translations,
+    ui,
+)
 from .cleaning import operators as cleaning_operators
 from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
@@ -35,6 +48,7 @@ _command: Any = None
 def register() -> None:
     """Enable the extension."""
     global _command
+    translations.register()
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     properties.register()
@@ -57,3 +71,4 @@ def unregister() -> None:
     properties.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)
+    translations.unregister()

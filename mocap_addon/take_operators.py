@@ -13,6 +13,7 @@ from ..backend.core.take import read_take
 from . import doubt, environment, files, paths, preferences, properties, runner, takes
 from .capture import Capture, Request, Resolve
 from .operators import TakeOperator, chosen
+from .translations import tr
 
 
 class VIDEO_MOCAP_OT_take_delete(TakeOperator):
@@ -37,7 +38,7 @@ class VIDEO_MOCAP_OT_take_delete(TakeOperator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(
-            self, title=f"Delete {chosen(context).name}?", confirm_text="Delete"
+            self, title=tr("Delete {name}?", name=chosen(context).name), confirm_text="Delete"
         )
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -47,7 +48,7 @@ class VIDEO_MOCAP_OT_take_delete(TakeOperator):
         row.active = bool(entry.path)
         row.prop(self, "file")
         if entry.path and self.file:
-            self.layout.label(text=f"{Path(entry.path).name} is deleted for good", icon="ERROR")
+            self.layout.label(text=tr("{file} is deleted for good", file=Path(entry.path).name), icon="ERROR")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         entry = chosen(context)
@@ -57,7 +58,7 @@ class VIDEO_MOCAP_OT_take_delete(TakeOperator):
             try:
                 _delete_file(context.scene, path)
             except OSError as error:
-                self.report({"ERROR"}, f"{path} cannot be deleted ({error.strerror}).")
+                self.report({"ERROR"}, tr("{path} cannot be deleted ({reason}).", path=path, reason=error.strerror))
         return {"FINISHED"}
 
 
@@ -127,9 +128,9 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
             return False
         entry = chosen(context)
         if not entry.path:
-            cls.poll_message_set("A partial take has nothing to solve again from: capture again to complete it")
+            cls.poll_message_set(tr("A partial take has nothing to solve again from: capture again to complete it"))
         elif paths.missing(entry.path):
-            cls.poll_message_set("The take file is missing: relocate it first")
+            cls.poll_message_set(tr("The take file is missing: relocate it first"))
         elif obstacle := preferences.backend_obstacle():
             cls.poll_message_set(obstacle.what)
         else:
@@ -138,7 +139,7 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(
-            self, title=f"Re-solve {chosen(context).name}", confirm_text="Re-solve"
+            self, title=tr("Re-solve {name}", name=chosen(context).name), confirm_text="Re-solve"
         )
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -214,7 +215,7 @@ class VIDEO_MOCAP_OT_relocate(TakeOperator, ImportHelper):
         entry, found = chosen(context), Path(self.filepath)
         paths.forget()
         if not found.is_file():
-            self.report({"ERROR"}, f"There is no file {found}.")
+            self.report({"ERROR"}, tr("There is no file {path}.", path=found))
             return {"CANCELLED"}
         if self.kind == "path":
             try:
@@ -240,7 +241,7 @@ class VIDEO_MOCAP_OT_take_look(TakeOperator):
         if not super().poll(context):
             return False
         if chosen(context).camera is None or not chosen(context).camera.users_scene:
-            cls.poll_message_set("The take has no camera")
+            cls.poll_message_set(tr("The take has no camera"))
             return False
         return True
 
@@ -258,7 +259,7 @@ class _Doubtful(TakeOperator):
         if not super().poll(context):
             return False
         if not takes.present(chosen(context)):
-            cls.poll_message_set("The take's armature is gone")
+            cls.poll_message_set(tr("The take's armature is gone"))
             return False
         return True
 
@@ -276,10 +277,12 @@ class VIDEO_MOCAP_OT_doubt_next(_Doubtful):
         scene = context.scene
         span = doubt.next_span(takes.doubtful(scene, chosen(context)), scene.frame_current, self.back)
         if span is None:
-            self.report({"INFO"}, "Nothing in this take is doubtful")
+            self.report({"INFO"}, tr("Nothing in this take is doubtful"))
             return {"CANCELLED"}
         scene.frame_set(round(span.start))
-        self.report({"INFO"}, f"{', '.join(span.limbs).capitalize()}: frames {span.start:.0f} to {span.end:.0f}")
+        limbs = ", ".join(span.limbs).capitalize()
+        text = tr("{limbs}: frames {first:.0f} to {last:.0f}", limbs=limbs, first=span.start, last=span.end)
+        self.report({"INFO"}, text)
         return {"FINISHED"}
 
 
@@ -318,7 +321,7 @@ class VIDEO_MOCAP_OT_unfinished_continue(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         job = _unfinished(self.key)
         if job is None:
-            self.report({"INFO"}, "It is being captured already")
+            self.report({"INFO"}, tr("It is being captured already"))
             return {"CANCELLED"}
         try:
             request = Request.from_message(job.request)

@@ -2,12 +2,14 @@
 
 import bpy
 
+from .translations import tr
+
 
 def wrapped(layout: bpy.types.UILayout, text: str, icon: str) -> None:
-    """A text on as many lines as the region's width asks for."""
+    """A text, in the user's language, on as many lines as the region's width asks for."""
     region = bpy.context.region
     width = max(20, int((region.width if region else 240) / (7.0 * bpy.context.preferences.system.ui_scale)) - 7)
-    for i, line in enumerate(lines(text, width)):
+    for i, line in enumerate(lines(tr(text), width)):
         layout.label(text=line, icon=icon if i == 0 else "BLANK1")
 
 

@@ -8,6 +8,7 @@ from . import doubt, help, operators, paths, preferences, properties, runner, ta
 from .capture import Capture
 from .setup import panel as set_up
 from .text import wrapped
+from .translations import N_, tr
 
 
 def clock(seconds: float) -> str:
@@ -92,7 +93,7 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         left = capture.time_left()
         time = row.row()
         time.alignment = "RIGHT"
-        time.label(text="" if left is None else f"{clock(left)} left")
+        time.label(text="" if left is None else tr("{time} left", time=clock(left)))
         share = capture.done / capture.total if capture.total else 0.0
         count = f" {capture.done} / {capture.total}" if capture.total else " ..."
         box.progress(factor=share, text=capture.stage_text() + count)
@@ -100,7 +101,7 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
 
     def _draw_unfinished(self, job) -> None:
         box = self.layout.box()
-        box.label(text=f"{job.name}: {'broken off' if job.begun else 'not started'}", icon="RECOVER_LAST")
+        box.label(text=f"{job.name}: {tr('broken off') if job.begun else tr('not started')}", icon="RECOVER_LAST")
         row = box.row(align=True)
         row.operator("video_mocap.unfinished_continue", icon="PLAY").key = job.key
         row.operator("video_mocap.unfinished_discard", icon="TRASH").key = job.key
@@ -109,9 +110,9 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         """What came of the last capture, if there is anything to say."""
         lines = [(warning, "INFO") for warning in capture.warnings[-3:]]
         if capture.error and capture.error.code == "cancelled":
-            lines.append(("Cancelled. Capture again to continue.", "INFO"))
+            lines.append((N_("Cancelled. Capture again to continue."), "INFO"))
         elif capture.error:
-            lines += [(capture.error.what, "ERROR"), (f"{capture.error.fix} [{capture.error.code}]", "BLANK1")]
+            lines += [(capture.error.what, "ERROR"), (f"{tr(capture.error.fix)} [{capture.error.code}]", "BLANK1")]
         if lines:
             box = self.layout.box().column(align=True)
             for text, icon in lines:
@@ -148,10 +149,10 @@ class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
         layout = self.layout
         if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
             wrapped(layout.column(align=True), entry.note, "INFO")
-        for kind, what in (("path", "take file"), ("clip", "video")):
+        for kind, what in (("path", N_("The take file is missing")), ("clip", N_("The video is missing"))):
             if paths.missing(getattr(entry, kind)):
                 row = layout.row()
-                row.label(text=f"The {what} is missing", icon="LIBRARY_DATA_BROKEN")
+                row.label(text=what, icon="LIBRARY_DATA_BROKEN")
                 row.operator("video_mocap.relocate", text="Relocate").kind = kind
         if entry.state != "LIVE":
             layout.row(align=True).prop(entry, "look", expand=True)

@@ -3,6 +3,7 @@
     python3 packaging/dev.py setup         make .venv, install everything, fetch the landmark models
     python3 packaging/dev.py demo [VIDEO]  capture a clip in Blender, end to end, into out/
     python3 packaging/dev.py test [...]    lint, types and tests; further arguments go to pytest
+    python3 packaging/dev.py matrix [...]  the add-on's tests in Blender 4.2, 4.5, 5.0, 5.2 and in real windows
     python3 packaging/dev.py bench         speed, as ratios measured in one run
     python3 packaging/dev.py zip           build the extension into dist/
     python3 packaging/dev.py bake-body     make the body that takes wear (assets/body) anew
@@ -28,6 +29,7 @@ SCRIPTS = {
     "zip": "build_zip.py",
     "render-clips": "render_clips.py",
     "bake-body": "bake_body.py",
+    "matrix": "matrix.py",
 }
 NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
 

@@ -8,6 +8,7 @@ from mathutils import Vector
 
 from ...backend.core.skeleton import CONTACTS
 from .. import camera, takes
+from ..translations import N_, tr
 from . import loop, stage, world
 from .properties import TRACKS
 from .recipe import Span
@@ -32,9 +33,9 @@ class _CleaningOperator:
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = stage.obstacle(chosen(context))
         if reason is None and chosen(context).cleaning.edited:
-            reason = "Keys were changed by hand: apply or discard them first"
+            reason = N_("Keys were changed by hand: apply or discard them first")
         if reason:
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tr(reason))
         return reason is None
 
     def changed(self, context: bpy.types.Context, **values: object) -> set[str]:
@@ -45,7 +46,7 @@ class _CleaningOperator:
             for name, value in values.items():
                 setattr(entry.cleaning, name, value)
         if not stage.update(context.scene, entry):
-            self.report({"ERROR"}, "Keys were changed by hand: apply or discard them first.")
+            self.report({"ERROR"}, tr("Keys were changed by hand: apply or discard them first."))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -68,8 +69,8 @@ class VIDEO_MOCAP_OT_clean_floor(_CleaningOperator, bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         return {
-            "FEET": "Put the floor where the planted feet stand",
-            "HEIGHT": "Lift the take until the lowest foot of this frame is as high as given",
+            "FEET": tr("Put the floor where the planted feet stand"),
+            "HEIGHT": tr("Lift the take until the lowest foot of this frame is as high as given"),
         }[properties.source]
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -84,19 +85,22 @@ class VIDEO_MOCAP_OT_clean_floor(_CleaningOperator, bpy.types.Operator):
 
 
 class VIDEO_MOCAP_OT_clean_floor_pick(_CleaningOperator, bpy.types.Operator):
-    """Click where the floor is: on an object, and the lowest foot of this frame is put onto it; into the empty view
-    beside a foot, and the floor is at that height"""
+    """The floor where the user clicks."""
 
     bl_idname = "video_mocap.clean_floor_pick"
     bl_label = "Floor by a click"
+    bl_description = (
+        "Click where the floor is: on an object, and the lowest foot of this frame is put onto it; "
+        "into the empty view beside a foot, and the floor is at that height"
+    )
     bl_options = {"REGISTER", "UNDO", "BLOCKING"}
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if context.area is None or context.area.type != "VIEW_3D":
-            self.report({"ERROR"}, "Click in a 3D view.")
+            self.report({"ERROR"}, tr("Click in a 3D view."))
             return {"CANCELLED"}
         context.window.cursor_modal_set("CROSSHAIR")
-        context.workspace.status_text_set("Click where the floor is. Esc: cancel.")
+        context.workspace.status_text_set(tr("Click where the floor is. Esc: cancel."))
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
@@ -155,7 +159,7 @@ class VIDEO_MOCAP_OT_clean_upright(_CleaningOperator, bpy.types.Operator):
         stage.begin(context.scene, entry)
         lean = world.slope_under_feet(stage.base_motion(context.scene, entry), entry.cleaning.facing)
         if lean is None:
-            self.report({"ERROR"}, "The planted feet are too near to each other to say what is level.")
+            self.report({"ERROR"}, tr("The planted feet are too near to each other to say what is level."))
             return {"CANCELLED"}
         return self.changed(context, lean_forward=lean[0], lean_left=lean[1])
 
@@ -196,7 +200,7 @@ class _ContactOperator(_CleaningOperator):
             return False
         settings = chosen(context).cleaning
         if not 0 <= settings.active_contact < len(settings.contacts):
-            cls.poll_message_set("Choose a contact first")
+            cls.poll_message_set(tr("Choose a contact first"))
             return False
         return True
 
@@ -266,7 +270,7 @@ class VIDEO_MOCAP_OT_contact_edge(_ContactOperator, bpy.types.Operator):
         spans = list(settings.spans())
         span = spans[settings.active_contact]._replace(**{self.edge: second})
         if span.end <= span.start:
-            self.report({"ERROR"}, "A contact has to end after it begins.")
+            self.report({"ERROR"}, tr("A contact has to end after it begins."))
             return {"CANCELLED"}
         spans[settings.active_contact] = span
         return self.put(context, tuple(spans), span)
@@ -324,9 +328,14 @@ class VIDEO_MOCAP_OT_loop_find(_CleaningOperator, bpy.types.Operator):
             first, last = ((f - 1.0) / rate for f in (scene.frame_preview_start, scene.frame_preview_end))
         found = loop.find(motion, settings.shortest, max(settings.longest, settings.shortest), first, last)
         if found is None:
-            self.report({"ERROR"}, "No two frames lie that far apart: change Shortest and Longest.")
+            self.report({"ERROR"}, tr("No two frames lie that far apart: change Shortest and Longest."))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Loop of {found.end - found.start:.2f} s; its ends differ by {100 * found.off:.1f} cm.")
+        text = tr(
+            "Loop of {length:.2f} s; its ends differ by {off:.1f} cm.",
+            length=found.end - found.start,
+            off=100 * found.off,
+        )
+        self.report({"INFO"}, text)
         return self.changed(context, loop=True, loop_start=found.start, loop_end=found.end)
 
 
@@ -341,9 +350,9 @@ class VIDEO_MOCAP_OT_clean_apply(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = stage.obstacle(chosen(context))
         if reason is None and not chosen(context).cleaning.cleaned:
-            reason = "Nothing was changed"
+            reason = N_("Nothing was changed")
         if reason:
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tr(reason))
         return reason is None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -362,7 +371,7 @@ class VIDEO_MOCAP_OT_clean_discard(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = chosen(context)
         if stage.obstacle(entry) or not entry.cleaning.edited:
-            cls.poll_message_set("No keys were changed by hand")
+            cls.poll_message_set(tr("No keys were changed by hand"))
             return False
         return True
 
@@ -382,9 +391,9 @@ class VIDEO_MOCAP_OT_clean_raw(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = stage.obstacle(chosen(context))
         if reason is None and not chosen(context).cleaning.raw:
-            reason = "Nothing was changed"
+            reason = N_("Nothing was changed")
         if reason:
-            cls.poll_message_set(reason)
+            cls.poll_message_set(tr(reason))
         return reason is None
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -25,6 +25,7 @@ from .. import armature as rig
 from .. import camera, compat, doubt, keys, takes
 from ..retarget.model import SourceMotion
 from ..retarget.sources import grounded
+from ..translations import N_
 from . import world
 from .properties import SETTINGS, VideoMocapCleaning, VideoMocapContact
 from .recipe import Span, clean, to_contacts, to_spans
@@ -77,15 +78,15 @@ def _owner(scene: bpy.types.Scene, part: VideoMocapCleaning | VideoMocapContact)
 def obstacle(entry: takes.VideoMocapTake | None) -> str | None:
     """Why a take cannot be cleaned."""
     if entry is None:
-        return "Choose a take first"
+        return N_("Choose a take first")
     if entry.state == "LIVE":
-        return "The take is still being captured"
+        return N_("The take is still being captured")
     if not takes.present(entry):
-        return "The take's armature is not in the scene"
+        return N_("The take's armature is not in the scene")
     if entry.armature.mode == "EDIT":
-        return "Leave edit mode first"
+        return N_("Leave edit mode first")
     if not entry.cleaning.raw and takes.own_action(entry) is None:
-        return "The captured action is not on the take's armature"
+        return N_("The captured action is not on the take's armature")
     return None
 
 

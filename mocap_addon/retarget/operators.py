@@ -8,6 +8,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ...backend.core.errors import MocapError
 from .. import operators
 from ..cleaning import stage as cleaning
+from ..translations import tr
 from . import blender, character, character_export, doctor, export, ghost, presets, recognise, sources, table
 from .actions import Keying
 from .character import Span
@@ -65,7 +66,7 @@ class _OnTarget(_Guarded):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if settings_of(context).target is None:
-            cls.poll_message_set("Choose a character first")
+            cls.poll_message_set(tr("Choose a character first"))
             return False
         return True
 
@@ -84,10 +85,10 @@ class VIDEO_MOCAP_OT_retarget(_OnTarget, bpy.types.Operator):
         try:
             _, path = motion_path(context)
         except MocapError as error:
-            cls.poll_message_set(f"{error.what} {error.fix}")
+            cls.poll_message_set(f"{tr(error.what)} {tr(error.fix)}")
             return False
         if not path.is_file():
-            cls.poll_message_set(f"There is no file {path}")
+            cls.poll_message_set(tr("There is no file {path}.", path=path))
             return False
         return True
 
@@ -191,7 +192,7 @@ class VIDEO_MOCAP_OT_preset_save(_OnTarget, bpy.types.Operator):
     def work(self, context: bpy.types.Context) -> None:
         settings = settings_of(context)
         path = save_preset(settings)
-        self.report({"INFO"}, f"Saved {path}.")
+        self.report({"INFO"}, tr("Saved {path}.", path=path))
 
 
 def save_preset(settings) -> Path:
@@ -255,7 +256,7 @@ class VIDEO_MOCAP_OT_calibration_store(_OnGhost, bpy.types.Operator):
             row.correction = turned.get(row.bone, (1.0, 0.0, 0.0, 0.0))
         close_ghost(settings)
         save_preset(settings)
-        self.report({"INFO"}, f"{len(turned)} bones are corrected.")
+        self.report({"INFO"}, tr("{count} bones are corrected.", count=len(turned)))
 
 
 class VIDEO_MOCAP_OT_calibration_close(_OnGhost, bpy.types.Operator):

@@ -8,6 +8,7 @@ import bpy
 
 from ...backend.core.errors import MocapError
 from .. import ui
+from ..translations import tr
 from . import family, operators, table
 
 NAMED = 40  # bones without a role that are named
@@ -117,7 +118,7 @@ class VIDEO_MOCAP_PT_mapping(_Panel, bpy.types.Panel):
             box = layout.box().column(align=True)
             for line in operators.report:
                 icon = {"ERROR": "CANCEL", "WARNING": "ERROR", "INFO": "INFO", "FINE": "CHECKMARK"}[line.level]
-                ui.wrapped(box, f"{line.what} {line.fix}".strip(), icon)
+                ui.wrapped(box, f"{tr(line.what)} {tr(line.fix)}".strip(), icon)
 
     def _draw_unmapped(self, settings) -> None:
         names = json.loads(settings.unmapped or "[]")
@@ -125,9 +126,15 @@ class VIDEO_MOCAP_PT_mapping(_Panel, bpy.types.Panel):
             return
         column = self.layout.column(align=True)
         icon = "DISCLOSURE_TRI_DOWN" if settings.show_unmapped else "DISCLOSURE_TRI_RIGHT"
-        column.prop(settings, "show_unmapped", text=f"{len(names)} bones without a role", icon=icon, emboss=False)
+        column.prop(
+            settings,
+            "show_unmapped",
+            text=tr("{count} bones without a role", count=len(names)),
+            icon=icon,
+            emboss=False,
+        )
         if settings.show_unmapped:
-            more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+            more = [tr("and {count} more", count=len(names) - NAMED)] if len(names) > NAMED else []
             ui.wrapped(column, ", ".join(names[:NAMED] + more), "BLANK1")
 
 
@@ -182,7 +189,7 @@ class VIDEO_MOCAP_PT_export(_Panel, bpy.types.Panel):
         row.operator("video_mocap.export_amass")
         row = self.layout.row(align=True)
         for kind in ("FBX", "GLB"):
-            row.operator("video_mocap.export_character", text=f"Character as {kind}").kind = kind
+            row.operator("video_mocap.export_character", text=tr("Character as {kind}", kind=kind)).kind = kind
 
 
 classes = (

@@ -10,6 +10,7 @@ import bpy
 
 from ...backend.core.errors import MocapError
 from .. import doctor, environment, files, preferences, runner
+from ..translations import tr
 from . import plan
 from .child import Setup
 
@@ -90,9 +91,9 @@ class _SetUp(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if running:
-            cls.poll_message_set("A set-up is running")
+            cls.poll_message_set(tr("A set-up is running"))
         elif runner.queue:
-            cls.poll_message_set("Wait for the captures to end, or cancel them")
+            cls.poll_message_set(tr("Wait for the captures to end, or cancel them"))
         return not (running or runner.queue)
 
     def _begin(self, wait: bool, wheels: str = "") -> set[str]:
@@ -122,7 +123,7 @@ class VIDEO_MOCAP_OT_set_up(_SetUp):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not bpy.app.online_access:
-            cls.poll_message_set("Blender is not allowed to use the network: see Preferences > System > Network")
+            cls.poll_message_set(tr("Blender is not allowed to use the network: see Preferences > System > Network"))
             return False
         return super().poll(context)
 
@@ -147,7 +148,7 @@ class VIDEO_MOCAP_OT_set_up_offline(_SetUp):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if not self.directory:
-            self.report({"ERROR"}, "No folder is chosen.")
+            self.report({"ERROR"}, tr("No folder is chosen."))
             return {"CANCELLED"}
         return self._begin(wait=bpy.app.background, wheels=self.directory)
 

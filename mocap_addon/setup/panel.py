@@ -10,6 +10,7 @@ import bpy
 from ...backend.core.errors import MocapError
 from .. import doctor, environment, files, preferences
 from ..text import wrapped
+from ..translations import tr
 from . import operators, plan
 
 SOURCE = "PyPI, the Python Package Index"
@@ -35,7 +36,9 @@ def draw(layout: bpy.types.UILayout) -> bool:
         row = box.row(align=True)
         if wrong[0].fix:
             row.operator(wrong[0].fix, text=wrong[0].button)
-        row.operator("video_mocap.preferences", text=f"Doctor ({len(wrong)})" if len(wrong) > 1 else "Doctor")
+        row.operator(
+            "video_mocap.preferences", text=tr("Doctor ({count})", count=len(wrong)) if len(wrong) > 1 else "Doctor"
+        )
     return True
 
 
@@ -51,8 +54,12 @@ def _draw_first_run(layout: bpy.types.UILayout, obstacle: MocapError) -> None:
     about = box.column(align=True)
     if plan.state(folder) == "BROKEN":
         wrapped(about, "The Python that the capture was set up with has gone. Set it up again.", "ERROR")
-    why = "The capture needs packages of its own. They stay apart from Blender's Python."
-    wrapped(about, f"{why} Once set up, no network is needed.", "INFO")
+    wrapped(
+        about,
+        "The capture needs packages of its own. They stay apart from Blender's Python. "
+        "Once set up, no network is needed.",
+        "INFO",
+    )
     draw_facts(box, folder)
     _draw_consent(box, "Continue set-up" if plan.fetched(folder) else "Set up capture")
     row = box.row(align=True)
@@ -65,11 +72,18 @@ def draw_facts(layout: bpy.types.UILayout, folder: Path) -> None:
     """What is fetched, how large it is, where from and where to, and under which licences."""
     packages = _packages()
     size, here = sum(package.download for package in packages), plan.fetched(folder)
-    kept = f", {here / 1e6:.0f} MB of it are here" if here else ""
     facts = layout.column(align=True)
-    wrapped(facts, f"Fetches {len(packages)} packages, about {size / 1e6:.0f} MB{kept}, from {SOURCE}.", "IMPORT")
+    fetched = tr(
+        "Fetches {count} packages, about {size:.0f} MB, from {source}.",
+        count=len(packages),
+        size=size / 1e6,
+        source=tr(SOURCE),
+    )
+    kept = " " + tr("{here:.0f} MB of it are here.", here=here / 1e6) if here else ""
+    wrapped(facts, fetched + kept, "IMPORT")
     installed = sum(package.installed for package in packages)
-    wrapped(facts, f"Puts them into {plan.environment(folder)}, about {installed / 1e6:.0f} MB.", "FOLDER_REDIRECT")
+    placed = tr("Puts them into {folder}, about {size:.0f} MB.", folder=plan.environment(folder), size=installed / 1e6)
+    wrapped(facts, placed, "FOLDER_REDIRECT")
     header, body = layout.panel("video_mocap_packages", default_closed=True)
     header.label(text="Packages and their licences")
     if body:
@@ -113,10 +127,10 @@ def _draw_error(layout: bpy.types.UILayout) -> None:
         return
     column = layout.column(align=True)
     if error.code == "cancelled":
-        wrapped(column, f"Cancelled. {error.fix}", "INFO")
+        wrapped(column, f"{tr('Cancelled.')} {tr(error.fix)}", "INFO")
         return
     wrapped(column, error.what, "ERROR")
-    wrapped(column, f"{error.fix} [{error.code}]", "BLANK1")
+    wrapped(column, f"{tr(error.fix)} [{error.code}]", "BLANK1")
     row = layout.row(align=True)
     row.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(operators.last.log)
     row.operator("video_mocap.copy_report", icon="COPYDOWN")
@@ -141,7 +155,10 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
         else:
             told = plan.stamp(folder)
             about = body.column(align=True)
-            about.label(text=f"Python {told['python']}, {told['bytes'] / 1e6:.0f} MB", icon="CHECKMARK")
+            about.label(
+                text=tr("Python {version}, {size:.0f} MB", version=told["python"], size=told["bytes"] / 1e6),
+                icon="CHECKMARK",
+            )
             wrapped(about, str(plan.environment(folder)), "BLANK1")
         _draw_consent(body, {"MISSING": "Set up capture", "OUTDATED": "Update"}.get(state, "Repair"))
         row = body.row(align=True)

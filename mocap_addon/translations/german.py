@@ -1,0 +1,3 @@
+"""German."""
+
+MESSAGES: dict[str, str] = {}
