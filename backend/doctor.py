@@ -13,7 +13,8 @@ import numpy as np
 
 from . import embedded
 from .core.errors import MocapError
-from .engines import DEVICES, ENGINES, threads, version
+from .engines import ENGINES, devices, threads, version
+from .models.library import Library
 
 PACKAGES = ("numpy", "opencv-python-headless", "av", "ai-edge-litert", "onnxruntime", "scipy")
 
@@ -29,10 +30,11 @@ def examine() -> dict[str, Any]:
         "version": version(),
         "python": {"version": platform.python_version(), "path": sys.executable},
         "system": platform.platform(),
-        "devices": {name: _DEVICE_NAMES[name]() for name in DEVICES},
+        "devices": {name: _device(name) for name in devices()},
         "packages": packages,
         "models": models,
         "engines": engines,
+        "published": Library().describe(),
         "self_test": test,
     }
 
@@ -54,6 +56,9 @@ def render(findings: dict[str, Any]) -> str:
         for name, engine in named.items():
             state = "can run" if engine["can_run"] else f"cannot run: {engine['why']}"
             lines.append(f"engine  {stage}={name}: {state} ({engine['what']}; {engine['licence']})")
+    published = findings["published"]
+    added = [name for name, model in published["models"].items() if model["added"]]
+    lines += ["", f"published models: {', '.join(added) or 'none added'}, in {published['folder']}"]
     lines += ["", f"self-test: {findings['self_test']['what']}", "", "All is well." if findings["ok"] else "Not ready."]
     return "\n".join(lines)
 
@@ -80,6 +85,7 @@ def _engine(engine: Any) -> dict[str, Any]:
         "why": "" if obstacle is None else f"{obstacle.what} {obstacle.fix}",
         "what": engine.what,
         "licence": engine.licence,
+        "needs": {"group": engine.group, "models": list(engine.published), "memory": engine.memory},
     }
 
 
@@ -101,4 +107,13 @@ def _self_test() -> dict[str, Any]:
     return {"ok": True, "what": f"detector and pose model ran in {time.monotonic() - started:.2f} s"}
 
 
-_DEVICE_NAMES = {"cpu": lambda: f"{platform.processor() or platform.machine()}, models on {threads()} threads"}
+def _device(name: str) -> str:
+    """What a device is, or that there is none."""
+    if name == "cpu":
+        return f"{platform.processor() or platform.machine()}, models on {threads()} threads"
+    from .published.runtime import describe
+
+    try:
+        return describe(name)
+    except MocapError as error:
+        return error.what

@@ -9,51 +9,23 @@ from __future__ import annotations
 import importlib.util
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import embedded
 from . import networks as motion_networks
 from .body.chain import BodyChain
 from .core.errors import MocapError
+from .engine import Engine
 from .job import Job
+from .look import Looker, record_with
+from .published.registry import ENGINES as PUBLISHED
 from .stages import BodySolver, FootRefiner, Orienter, Tracker
-
-
-@dataclass(frozen=True)
-class Engine:
-    """One implementation of a stage.
-
-    packages: import names that it needs; models: its files in the embedded models; networks: our own that
-    it runs; make: builds it for a job.
-    """
-
-    what: str
-    licence: str
-    make: Callable[[Job], Any]
-    packages: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-
-    def obstacle(self) -> MocapError | None:
-        """Why it cannot run here; None when it can."""
-        for package in self.packages:
-            if importlib.util.find_spec(package) is None:
-                return MocapError("package-missing", f"The Python package {package} is not installed.")
-        for model in self.models:
-            try:
-                embedded.model_path(model)
-            except MocapError as error:
-                return error
-        for network in self.networks:
-            try:
-                motion_networks.model_path(network)
-            except MocapError as error:
-                return error
-        return None
 
 
 def _blazepose(job: Job) -> Tracker:
@@ -100,6 +72,9 @@ ENGINES: dict[str, dict[str, Engine]] = {
             models=tuple(embedded.MODELS),
         ),
     },
+    "keypoints": {
+        "tracker": Engine(what="the keypoints that the tracker found", licence=embedded.LICENCE, make=_nothing),
+    },
     "body": {
         "analytic": Engine(
             what="joint rotations straight from the 3D landmarks",
@@ -140,7 +115,10 @@ ENGINES: dict[str, dict[str, Engine]] = {
         ),
     },
 }
-DEVICES = ("cpu",)
+for _stage, _named in PUBLISHED.items():
+    ENGINES[_stage].update(_named)
+
+DEVICES = ("cpu", "cuda", "mps")  # where published networks may run; all else runs on the processor
 
 
 @dataclass(frozen=True)
@@ -157,25 +135,36 @@ class Chain:
         """Everything between observations and the world."""
         return BodyChain(self.make("body", job), self.make("feet", job), self.make("orient", job))
 
+    def lookers(self, job: Job) -> list[Looker]:
+        """Build the networks that look at people's pictures, in the order of the stages; this may take a minute."""
+        return [engine.look(job) for engine in self._engines().values() if engine.look is not None]
+
+    def record(self) -> np.dtype[Any]:
+        """What is kept of one person in one frame."""
+        return record_with(field for engine in self._engines().values() for field in engine.fields)
+
     def describe(self) -> dict[str, Any]:
         """What a take says about the engines it was made with."""
-        return {
-            stage: {
-                "name": name,
-                "licence": ENGINES[stage][name].licence,
-                "models": {model: embedded.MODELS[model] for model in ENGINES[stage][name].models},
-            }
-            for stage, name in self.names.items()
-        }
+        return {stage: {"name": self.names[stage], **engine.describe()} for stage, engine in self._engines().items()}
+
+    def lookers_described(self) -> dict[str, Any]:
+        """The part of `describe` that observations depend on: who tracks, and who looks at the pictures."""
+        told = self.describe()
+        return {stage: told[stage] for stage, engine in self._engines().items() if stage == "track" or engine.look}
+
+    def _engines(self) -> dict[str, Engine]:
+        return {stage: ENGINES[stage][name] for stage, name in self.names.items()}
 
 
 def choose(engines: Mapping[str, str], device: str) -> Chain:
     """The chain with the user's choices in it, defaults elsewhere.
 
-    Raises MocapError bad-request, package-missing, models-missing or engine-unavailable.
+    Raises MocapError bad-request, package-missing, models-missing, engine-unavailable or device-missing.
     """
     if device not in DEVICES:
         raise MocapError("bad-request", f"There is no device {device!r}; there is {', '.join(DEVICES)}.")
+    if device not in devices():
+        raise MocapError("device-missing", f"The device {device} needs PyTorch, which is not installed.")
     for stage, name in engines.items():
         if stage not in ENGINES:
             raise MocapError("bad-request", f"There is no stage {stage!r}; the stages are {', '.join(ENGINES)}.")
@@ -196,8 +185,13 @@ def capabilities() -> dict[str, Any]:
             stage: [name for name, engine in named.items() if engine.obstacle() is None]
             for stage, named in ENGINES.items()
         },
-        "devices": list(DEVICES),
+        "devices": devices(),
     }
+
+
+def devices() -> list[str]:
+    """The devices that may be asked for here. Whether there is such a card only PyTorch knows: see `doctor`."""
+    return list(DEVICES) if importlib.util.find_spec("torch") else ["cpu"]
 
 
 def threads() -> int:

@@ -17,7 +17,7 @@ from .core.protocol import Message
 from .core.rotations import Array
 from .core.skeleton import Skeleton
 from .progress import Progress
-from .stages import OBSERVATION, BodySolver, Camera, Motion, Sighting
+from .stages import BodySolver, Camera, Motion, Sighting
 from .world.ground import upright_camera
 from .world.place import RootPath, place, settle
 from .world.steady import steadied
@@ -107,7 +107,7 @@ class LiveView:
             person.forget(person.last - HALO)
             return
         skeleton = self._measured(track, person)
-        observations = np.array(person.window, OBSERVATION)
+        observations = np.array(person.window, person.window[0].dtype)
         fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
         if fresh.any():
             swapped = swaps.swapped(swaps.jumps(observations), observations["time"])
@@ -125,7 +125,7 @@ class LiveView:
     def _measured(self, track: int, person: LivePerson) -> Skeleton:
         """The person's bones, measured anew each time that twice as much was seen."""
         if person.skeleton is None or person.count >= person.measure_at:
-            measured = self._solver.measure(np.array(person.samples, OBSERVATION), self._camera)
+            measured = self._solver.measure(np.array(person.samples, person.samples[0].dtype), self._camera)
             person.measure_at = 2 * person.count
             if person.skeleton is None or _differ(person.skeleton.offsets, measured.offsets):
                 person.skeleton = measured

@@ -6,7 +6,8 @@ no take. About 0.6 kB a person and frame.
     about           JSON text: format, `video` (name, SHA-256 and what `video.VideoInfo` tells), `settings`, `engines`,
                     `versions`, `warnings` of the capture
     frames (F,)     number and time of every frame that was looked at (`store.FRAME`)
-    person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`), frames without them left out
+    person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`, and what further
+                            networks saw), frames without them left out
 
 Whoever deletes the last take of a capture deletes it as well; nothing else does.
 """
@@ -70,12 +71,13 @@ def restore(path: Path, folder: Path) -> ObservationStore:
     Raises MocapError keypoints-unreadable, and as `ObservationStore` does.
     """
     key = {"restored": path.name, "at": time.time_ns()}  # no other capture continues it
-    with ObservationStore(folder, key) as store:
+    record = _record(path)
+    with ObservationStore(folder, key, record) as store:
         try:
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if name.startswith("person-"):
-                        _unpack(archive, name, OBSERVATION, store.person(int(name.removeprefix("person-")[:-4])))
+                        _unpack(archive, name, record, store.person(int(name.removeprefix("person-")[:-4])))
                 _unpack(archive, "frames.npy", FRAME, store.frames)
         except MocapError:
             store.remove()
@@ -84,7 +86,26 @@ def restore(path: Path, folder: Path) -> ObservationStore:
             store.remove()
             raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
         store.mark_complete()
-    return ObservationStore(folder, key)  # opened again, it counts what is in it
+    return ObservationStore(folder, key, record)  # opened again, it counts what is in it
+
+
+def _record(path: Path) -> np.dtype[Any]:
+    """What the file keeps of a person in a frame: OBSERVATION, and what further networks saw.
+
+    Raises MocapError keypoints-unreadable.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            people = [name for name in archive.namelist() if name.startswith("person-")]
+            if not people:
+                return OBSERVATION
+            with archive.open(people[0]) as source:
+                record = _dtype(source)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+    if record.descr[: len(OBSERVATION.descr)] != OBSERVATION.descr:
+        raise MocapError("keypoints-unreadable", f"{path.name} is of another version of this extension.")
+    return record
 
 
 def video_of(about: Mapping[str, Any]) -> VideoInfo:

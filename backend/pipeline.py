@@ -1,6 +1,7 @@
 """A capture, from video to take. Start reading here: the functions stand in the order of a frame's way.
 
     video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
+          -> what published networks see in their pictures (`look`)
           -> bone lengths, camera, floor                                    measure()   constants of the whole clip
           -> left and right put right -> body -> still camera -> world      solve()     windows of frames, per person
           -> root and feet                                                  settle()    whole clip, few numbers a frame
@@ -32,19 +33,21 @@ from .core.skeleton import Skeleton
 from .core.take import observations_path
 from .job import Job
 from .live import LiveView
+from .look import looked
 from .observations import keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
-from .stages import OBSERVATION, BodySolver, Motion, Tracker
+from .stages import BodySolver, Motion, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
+from .world.vertical import VerticalMeter
 
-HALO = 1.0  # seconds of frames on both sides of a window that its solution may use
+HALO = 2.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
 SAMPLE_FRAMES = 60  # frames in each of them
 SMALLEST = 32  # pixels; nobody can be made out in a smaller picture
@@ -82,7 +85,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     sha256 = video_hash(job.video)
     solver = chain.body(job)
 
-    with ObservationStore(folder, _key(job, sha256, chain)) as store:
+    with ObservationStore(folder, _key(job, sha256, chain), chain.record()) as store:
         run = Run(job, choice, info, chain, solver, store, progress)
         try:
             track(run)
@@ -124,14 +127,15 @@ def track(run: Run) -> None:
         tracker: Tracker = run.chain.make("track", job)
         last = store.last()
         tracker.resume(last)
-        camera = TurnMeter(level_camera(run.info), latest_turn(last))
+        camera, lines = TurnMeter(level_camera(run.info), latest_turn(last)), VerticalMeter(level_camera(run.info))
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
-            with closing(tracker.track(reader)) as tracked:
+            with closing(looked(tracker.track(reader), run.chain.lookers(job), store.record)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
-                    turn = camera.turn(frame, [seen.observation["roi"] for seen in sightings])
+                    regions = [seen.observation["roi"] for seen in sightings]
+                    turn = camera.turn(frame, regions)
                     for seen in sightings:
                         seen.observation["turn"] = turn
-                    store.append(frame, sightings)
+                    store.append(frame, sightings, lines.form(frame, regions, turn))
                     live.add(frame.time, sightings)
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
@@ -171,7 +175,7 @@ def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
         samples = np.concatenate(_samples(store.person(track)))
         skeleton = solver.measure(samples, level)
         motions[track] = skeleton, steadied(solver.solve(samples, skeleton, level), samples["turn"])
-    ground = find_ground(motions, level, run.job.tilt)
+    ground = find_ground(motions, level, run.job.tilt, store.verticals())
     skeletons = {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
     for track, skeleton in skeletons.items():
         progress.track(track, skeleton.offsets.astype(np.float32))
@@ -267,6 +271,6 @@ def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
     """What the observations depend on."""
     return {
         "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps,
-        "device": job.device, "engine": chain.describe()["track"], "version": engines.version(),
-        "protocol": protocol.PROTOCOL, "record": OBSERVATION.itemsize,
+        "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
+        "protocol": protocol.PROTOCOL, "record": str(chain.record().descr),
     }  # fmt: skip

@@ -27,13 +27,13 @@ from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .core.errors import MocapError
 from .core.locking import hold
 from .stages import OBSERVATION, Frame, Sighting
 
-FRAME = np.dtype([("index", "<i4"), ("time", "<f8")])
+FRAME = np.dtype([("index", "<i4"), ("time", "<f8"), ("vertical", "<f4", (6,))])  # the last: see `world.vertical`
 BLOCK = 256  # records that are in memory at a time
 
 # What observations are rounded to, as parts of a pixel, of a metre and of confidence 1: far below what the models can
@@ -117,12 +117,14 @@ class Seen:
 class ObservationStore:
     """The observations of one capture; a context manager that holds the folder's lock."""
 
-    def __init__(self, folder: Path, key: Mapping[str, Any]) -> None:
-        """Open or create the store. key: whatever the observations depend on, as JSON.
+    def __init__(self, folder: Path, key: Mapping[str, Any], record: np.dtype[Any] = OBSERVATION) -> None:
+        """Open or create the store. key: whatever the observations depend on, as JSON; record: OBSERVATION, or that
+        with further fields (`look.record_with`).
 
         Raises MocapError output-unwritable, output-busy or disk-full.
         """
         self.folder = folder
+        self.record = record
         self.seen: dict[int, Seen] = {}
         self.warnings: list[tuple[str, str]] = []
         with writing(folder):
@@ -144,18 +146,19 @@ class ObservationStore:
     ) -> None:
         self._lock.close()
 
-    def append(self, frame: Frame, sightings: Sequence[Sighting]) -> None:
-        """Keep one finished frame. Raises MocapError disk-full or output-unwritable."""
+    def append(self, frame: Frame, sightings: Sequence[Sighting], vertical: ArrayLike = (0.0,) * 6) -> None:
+        """Keep one finished frame; vertical: its form of `world.vertical`. Raises MocapError disk-full or
+        output-unwritable."""
         for track, observation in sightings:
             for name, parts in _ROUNDED.items():
                 observation[name] = np.round(observation[name] * parts) / parts
             self.person(track).append(observation)
             self.seen.setdefault(track, Seen()).add(observation)
-        self.frames.append(np.array((frame.index, frame.time), FRAME))
+        self.frames.append(np.array((frame.index, frame.time, vertical), FRAME))
 
     def person(self, track: int) -> RecordFile:
         """The OBSERVATION records of one person, in the order of time."""
-        return RecordFile(self.folder / f"person-{track}.bin", OBSERVATION)
+        return RecordFile(self.folder / f"person-{track}.bin", self.record)
 
     def times(self, track: int) -> NDArray[np.float64]:
         """(T,) seconds: when the person is seen."""
@@ -165,6 +168,11 @@ class ObservationStore:
     def turns(self, track: int) -> NDArray[np.float32]:
         """(T, 4) the camera's turn in the frames that the person is seen in."""
         return np.concatenate([block["turn"].copy() for block in self.person(track).blocks()])
+
+    def verticals(self) -> NDArray[np.float32]:
+        """(F, 6) what the frames say about the vertical, those that say nothing left out; see `world.vertical`."""
+        parts = [block["vertical"][block["vertical"].any(-1)] for block in self.frames.blocks()]
+        return np.concatenate(parts) if parts else np.zeros((0, 6), np.float32)
 
     def last(self) -> dict[int, np.void]:
         """The last observation of every person so far."""

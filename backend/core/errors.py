@@ -1,6 +1,6 @@
 """Errors that a user can act on: a code, what happened, and what to do about it.
 
-The codes are part of the wire protocol and of the README's troubleshooting table.
+The codes are part of the wire protocol and of docs/troubleshooting.md.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ CODES: dict[str, tuple[int, str]] = {
     "output-busy": (4, "Wait for the other capture, or choose another output file."),
     "disk-full": (4, "Free some space and run the same capture again: it continues where it stopped."),
     "models-missing": (5, "Install the extension from its release zip, or run `python3 packaging/dev.py setup` in a source folder."),
+    "device-missing": (5, "Choose the device cpu, or install the PyTorch build for your card; `python -m backend doctor` tells the devices."),
+    "device-memory": (5, "Close other programs that use the card, or choose the device cpu."),
+    "keypoints-lack": (3, "Capture the video again with this engine: it looks at the pictures, which the .keypoints file does not hold."),
     "model-missing": (5, "Add its file with `python -m backend models add`; `models list` says where it comes from."),
     "model-wrong": (5, "Add the file that `python -m backend models list` names for this model."),
     "model-unreadable": (5, "The file is damaged, not complete or of another kind: get it again from its publisher."),

@@ -5,6 +5,7 @@ Names are those of the published checkpoints (`backbone.*`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,16 @@ class ViTSize(NamedTuple):
 
 HUGE = ViTSize(1280, 32, 16)  # HMR2.0, ViTPose-H
 BASE = ViTSize(768, 12, 12)  # W-HMR
+
+
+_HEADS = {1280: 16, 1024: 16, 768: 12, 384: 12}  # by width, of ViTPose's family
+
+
+def size_of(weights: Mapping[str, Tensor]) -> ViTSize:
+    """The size of the network that weights below `backbone.` are of."""
+    width = weights["backbone.pos_embed"].shape[-1]
+    layers = {name.split(".")[2] for name in weights if name.startswith("backbone.blocks.")}
+    return ViTSize(width, len(layers), _HEADS.get(width, max(1, width // 16)))
 
 
 class ViT(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from backend.motion.footmr import FootEncoderRoPE
+from backend.published.camcalib import CameraRegressor
 from backend.published.gvhmr import NetworkEncoderRoPE
 from backend.published.hmr2 import HMR2
 from backend.published.vit import ViTSize
@@ -82,4 +83,10 @@ def rtmpose(path: Path) -> Path:
         "head.final_layer.weight": torch.rand(133, 8, 7, 7),
     }
     torch.save({"meta": {}, "state_dict": weights}, path)
+    return path
+
+
+def camcalib(path: Path) -> Path:
+    """As SPEC's Lightning leaves it."""
+    torch.save({"state_dict": named("model.", CameraRegressor(width=8))}, path)
     return path

@@ -1,0 +1,66 @@
+"""What an engine is: one implementation of a stage, and everything that it needs. `engines.py` names them all."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from . import embedded
+from . import networks as motion_networks
+from .core.errors import MocapError
+from .job import Job
+from .look import Field, Looker
+from .models.catalogue import MODELS
+from .models.library import Library
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One implementation of a stage.
+
+    make: builds it for a job. It needs: packages, by import name, and group, the dependency group that brings them;
+    models: files among the embedded ones; networks: our own; published: files of `models.catalogue`; memory: about how
+    much, in words. look: builds the network that looks at people's pictures for it, which writes `fields` into every
+    record.
+    """
+
+    what: str
+    licence: str
+    make: Callable[[Job], Any]
+    packages: tuple[str, ...] = ()
+    group: str = ""
+    models: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+    memory: str = ""
+    look: Callable[[Job], Looker] | None = None
+    fields: tuple[Field, ...] = ()
+
+    def obstacle(self) -> MocapError | None:
+        """Why it cannot run here; None when it can."""
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                how = f"Install the packages of the group `{self.group}` (see the README)." if self.group else ""
+                return MocapError("package-missing", f"The Python package {package} is not installed.", how)
+        try:
+            for model in self.models:
+                embedded.model_path(model)
+            for network in self.networks:
+                motion_networks.model_path(network)
+            for name in self.published:
+                Library().path(name)
+        except MocapError as error:
+            return error
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """Licence and checksums of what it runs, for a take."""
+        library = Library() if self.published else None
+        added = {name: library.added[name].sha256 for name in self.published} if library else {}
+        return {
+            "licence": self.licence,
+            "models": {**{model: embedded.MODELS[model] for model in self.models}, **added},
+            "commercial_use": all(MODELS[name].commercial for name in self.published),
+        }

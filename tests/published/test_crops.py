@@ -1,0 +1,83 @@
+"""Crops exactly as published: where each pixel of a crop comes from, what is black, how numbers are scaled."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from backend.published import crops
+
+WIDTH, HEIGHT = 640, 480
+
+
+def ramp() -> np.ndarray:
+    """A picture whose red is x / 4 and whose green is y / 4."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    return np.stack([x / 4, y / 4, np.zeros_like(x)], -1).round().astype(np.uint8)
+
+
+def undone(planes: np.ndarray) -> np.ndarray:
+    """(3, 256, 192) -> (256, 192, 3) in 0..255."""
+    return (planes.transpose(1, 2, 0) * crops.STD + crops.MEAN) * 255
+
+
+def test_boxes_are_squares_at_three_to_four() -> None:
+    assert crops.square(np.array([100.0, 50, 160, 250])).tolist() == [130, 150, 200]  # tall: its height
+    assert crops.square(np.array([100.0, 50, 400, 250])).tolist() == [250, 150, 400]  # wide: 4/3 of its width
+    assert crops.square(np.array([100.0, 50, 160, 250]), 1.2)[2] == pytest.approx(240)
+
+
+@pytest.mark.parametrize("crop", [crops.humans4d, crops.whmr])
+def test_4d_humans_maps_the_box_onto_256_pixels(crop) -> None:
+    found = undone(crop(ramp(), np.array([300.0, 240, 256])))
+    assert found.shape == (256, 192, 3)
+    # Column 0 of what is looked at is column 32 of the square; pixel (128, 128) of the square is the centre.
+    np.testing.assert_allclose(found[128, 96, :2], [300 / 4, 240 / 4], atol=0.6)
+    np.testing.assert_allclose(found[10, 0, :2], [(300 - 96) / 4, (240 - 118) / 4], atol=0.6)
+
+
+def test_gvhmr_maps_the_box_onto_255_pixels_of_half_the_picture() -> None:
+    side = 300.0
+    found = undone(crops.gvhmr(ramp(), np.array([300.0, 240, side])))
+    for row, column in ((0, 0), (100, 50), (255, 191)):
+        x = 300 - side / 2 + (column + 32) * side / 255
+        y = 240 - side / 2 + row * side / 255
+        # Half the picture: its pixel i covers 2 i and 2 i + 1.
+        np.testing.assert_allclose(found[row, column, :2], [(x + 0.5) / 4, (y + 0.5) / 4], atol=0.8)
+
+
+def test_what_lies_beyond_the_picture_is_black_before_it_is_normalised() -> None:
+    for crop in (crops.humans4d, crops.gvhmr):
+        planes = crop(np.full((HEIGHT, WIDTH, 3), 255, np.uint8), np.array([0.0, 240, 400]))
+        np.testing.assert_allclose(planes[:, 128, 0], -crops.MEAN / crops.STD, atol=1e-5)
+        np.testing.assert_allclose(planes[:, 128, 180], (1 - crops.MEAN) / crops.STD, atol=1e-5)
+
+
+def test_large_people_are_smoothed_before_they_are_shrunk() -> None:
+    """4D-Humans: sigma (side / 512 - 1) / 2 on the picture; below a side of 563 nothing."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (1600, 1600, 3), np.uint8)
+    spread = {side: undone(crops.humans4d(noise, np.array([800.0, 800, side]))).std() for side in (500.0, 1500.0)}
+    sigma = (1500 / 512 - 1) / 2
+    alone = noise.std() / (2 * np.sqrt(np.pi) * sigma)  # of white noise under a Gaussian
+    assert spread[1500.0] == pytest.approx(alone, rel=0.25) and spread[500.0] > 2 * spread[1500.0]
+
+
+def test_smoothing_only_around_the_box_is_smoothing_everywhere() -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.integers(0, 256, (900, 900, 3), np.uint8)
+    box = np.array([150.0, 700, 600])
+    found = crops.humans4d(noise, box)
+    import cv2
+
+    sigma = (600 / 512 - 1) / 2
+    radius = int(4 * sigma + 0.5)
+    size = 2 * radius + 1
+    whole = cv2.GaussianBlur(noise.astype(np.float32), (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
+    matrix = np.array([[256 / 600, 0, 128 - 150 * 256 / 600], [0, 256 / 600, 128 - 700 * 256 / 600]])
+    expected = crops.planes(cv2.warpAffine(whole, matrix, (256, 256), flags=cv2.INTER_LINEAR)[:, 32:224])
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_camcalib_sees_the_whole_picture_600_pixels_high() -> None:
+    assert crops.camcalib(ramp()).shape == (3, 600, 800)

@@ -1,0 +1,117 @@
+"""Every published engine inside the whole capture of a real clip: files in the true layout, small, random weights.
+
+What such a capture shows is that all parts fit together; that the networks are the published ones, `test_golden` shows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import files
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "backend"))
+from clips import person_pictures, write_video
+
+from backend import engines
+from backend.core.errors import MocapError
+from backend.core.take import read_take
+from backend.job import Job, Resolve
+from backend.look import OBSERVATION
+from backend.models.library import VARIABLE, Library
+from backend.pipeline import capture
+from backend.published import lookers, registry
+from backend.resolve import resolve
+
+MAKE: dict[str, Callable[[Path], Path]] = {
+    "hmr2": files.hmr2,
+    "hmr2a": files.hmr2,
+    "gvhmr": files.gvhmr,
+    "footmr": lambda path: files.gvhmr(path, feet=True),
+    "vitpose": files.vitpose,
+    "camcalib": files.camcalib,
+}
+CHAINS = [
+    {"body": "hmr2"},
+    {"body": "gvhmr"},
+    {"body": "gvhmr23", "feet": "footmr-published", "keypoints": "vitpose"},
+    {"orient": "camcalib"},
+]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory, demo_clip: Path) -> Path:
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", person_pictures(demo_clip, 12))
+
+
+@pytest.fixture(autouse=True)
+def added(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user who has added every model."""
+    home = tmp_path_factory.mktemp("home")
+    for variable in ("XDG_DATA_HOME", "APPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(home))
+    monkeypatch.setenv(VARIABLE, str(home / "models"))
+    for name, make in MAKE.items():
+        Library().add(name, make(home / f"{name}.ckpt"))
+    return home
+
+
+def job(clip: Path, output: Path, **chain: str) -> Job:
+    return Job(clip, output, people="largest", engines=chain)
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: "-".join(chain.values()))
+def test_a_capture_with_it(clip: Path, tmp_path: Path, chain: dict[str, str]) -> None:
+    stages: list[str] = []
+    takes = capture(
+        job(clip, tmp_path / "take.npz", **chain), lambda m: stages.append(m.get("name", "")), lambda: False
+    )
+    take = read_take(takes[0])
+    assert len(take) == 12 and np.isfinite(take["poses"]).all() and np.isfinite(take["trans"]).all()
+    for stage, name in chain.items():
+        told = take.provenance["engines"][stage]
+        needed = engines.ENGINES[stage][name].published
+        assert told["name"] == name and set(told["models"]) == set(needed)
+        assert all(len(checksum) == 64 for checksum in told["models"].values())
+        assert told["commercial_use"] == (name == "vitpose") and told["licence"]
+
+
+def test_the_networks_decide_the_pose(clip: Path, tmp_path: Path) -> None:
+    """What a random network says is in the take, and solving again from the keypoints says the same."""
+    captured = capture(job(clip, tmp_path / "take.npz", body="gvhmr"), lambda message: None, lambda: False)
+    plain = capture(job(clip, tmp_path / "plain.npz", body="analytic"), lambda message: None, lambda: False)
+    first, other = (read_take(takes[0])["poses"][:, 3:66] for takes in (captured, plain))
+    assert np.abs(first - other).mean() > 0.2
+    asked = Resolve(tmp_path / "take.keypoints", tmp_path / "again.npz")
+    again = read_take(resolve(asked, lambda message: None, lambda: False)[0])["poses"][:, 3:66]
+    np.testing.assert_allclose(first, again, atol=0.02)
+    lacking = Resolve(tmp_path / "plain.keypoints", tmp_path / "none.npz", engines={"body": "gvhmr"})
+    with pytest.raises(MocapError) as failure:
+        resolve(lacking, lambda message: None, lambda: False)
+    assert failure.value.code == "keypoints-lack"
+
+
+def test_an_engine_whose_model_was_not_added_says_so(clip: Path, tmp_path: Path) -> None:
+    Library().remove("hmr2")
+    with pytest.raises(MocapError) as failure:
+        capture(job(clip, tmp_path / "take.npz", body="hmr2"), lambda message: None, lambda: False)
+    assert failure.value.code == "model-missing" and "HMR2.0" in failure.value.what
+    assert "hmr2" not in engines.capabilities()["engines"]["body"]
+    assert "gvhmr" in engines.capabilities()["engines"]["body"]
+    Library().set_commercial_only(True)
+    assert "gvhmr" not in engines.capabilities()["engines"]["body"]
+    assert "vitpose" in engines.capabilities()["engines"]["keypoints"]
+
+
+def test_the_registry_knows_what_the_lookers_write() -> None:
+    for stage, name, fields in (
+        ("body", "hmr2", lookers.HMR2_FIELDS),
+        ("body", "gvhmr", lookers.TOKEN_FIELDS),
+        ("body", "gvhmr23", lookers.TOKEN_FIELDS),
+        ("orient", "camcalib", lookers.CAMCALIB_FIELDS),
+    ):
+        assert registry.ENGINES[stage][name].fields == fields
+    assert engines.choose({}, "cpu").record() == OBSERVATION
