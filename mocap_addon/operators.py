@@ -1,5 +1,6 @@
 """The buttons."""
 
+import time
 from pathlib import Path
 
 import bpy
@@ -7,7 +8,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
-from . import camera, doctor, environment, files, keys, paths, preferences, runner, takes
+from . import camera, doctor, environment, files, keys, paths, people, preferences, runner, takes
 from .capture import Capture, Request, load_take
 from .setup import operators as setup
 from .translations import tr
@@ -18,15 +19,25 @@ def video_path(settings) -> Path:
     return Path(bpy.path.abspath(settings.video))
 
 
-def new_capture(scene: bpy.types.Scene) -> Capture:
-    """A capture as the sidebar describes it. Raises MocapError before anything is started or made."""
+def new_capture(scene: bpy.types.Scene, video: Path | None = None) -> Capture:
+    """A capture as the sidebar describes it; of another video: its whole length, and everyone where people were picked.
+
+    Raises MocapError before anything is started or made.
+    """
     settings, prefs = scene.video_mocap, preferences.get()
     if setup.running:
         raise MocapError("setup-busy", "The capture is being set up.")
-    video = video_path(settings)
-    if not settings.video or not video.exists():
-        raise MocapError("video-missing", f"There is no video at {video}." if settings.video else "No video is chosen.")
-    if settings.end and settings.end <= settings.start:
+    start, end, who = settings.start or None, settings.end or None, settings.people_choice()
+    if video is not None:
+        start, end, who = None, None, "all" if settings.people == "PICKED" else who
+    elif not settings.video:
+        raise MocapError("video-missing", "No video is chosen.")
+    elif settings.people == "PICKED" and not settings.picks:
+        raise MocapError("person-missing", "Nobody is picked.", "Find the people and pick some, or capture everyone.")
+    video = video or video_path(settings)
+    if not video.exists():
+        raise MocapError("video-missing", f"There is no video at {video}.")
+    if end and start and settings.end <= settings.start:
         raise MocapError(
             "range-outside", f"The end ({settings.end:g} s) is not after the start ({settings.start:g} s)."
         )
@@ -40,9 +51,10 @@ def new_capture(scene: bpy.types.Scene) -> Capture:
     request = Request(
         video=video,
         output=files.new_output(folder, video, reserved),
-        start=settings.start or None,
-        end=settings.end or None,
-        people=settings.people_choice(),
+        start=start,
+        end=end,
+        people=who,
+        fps=settings.rate(),
         device=preferences.DEVICES[prefs.device],
         engines=settings.engines(),
     )
@@ -63,6 +75,8 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
             cls.poll_message_set(tr("Choose a video first"))
         elif not video_path(settings).is_file():
             cls.poll_message_set(tr("The video file is missing"))
+        elif settings.people == "PICKED" and not settings.picks:
+            cls.poll_message_set(tr("Nobody is picked: find the people and pick some, or capture everyone"))
         elif obstacle := preferences.backend_obstacle():
             cls.poll_message_set(obstacle.what)
         else:
@@ -94,6 +108,127 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
         if capture.error:
             self.report({"ERROR"}, str(capture.error))
             return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_capture_many(bpy.types.Operator, ImportHelper):
+    """Queue several clips, each from beginning to end with the people and quality chosen above. Every clip gets a
+    collection of its own, and a failure does not stop the others"""
+
+    bl_idname = "video_mocap.capture_many"
+    bl_label = "Queue clips ..."
+    bl_options = {"REGISTER"}
+
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if obstacle := preferences.backend_obstacle():
+            cls.poll_message_set(obstacle.what)
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        folder = Path(self.directory or Path(self.filepath).parent)
+        clips = sorted(folder / each.name for each in self.files if each.name) or [Path(self.filepath)]
+        failed = 0
+        for path in clips:
+            try:
+                capture = new_capture(context.scene, path)
+            except MocapError as error:
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            if context.window and not bpy.app.background:
+                runner.add(capture)
+                continue
+            runner.last = capture
+            capture.run()
+            if capture.error:
+                failed += 1
+                self.report({"WARNING"}, f"{path.name}: {capture.error}")
+        return {"CANCELLED"} if failed == len(clips) else {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_people_find(bpy.types.Operator):
+    """Look at some pictures of the clip and show who is in them: takes seconds"""
+
+    bl_idname = "video_mocap.people_find"
+    bl_label = "Find people"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        settings = context.scene.video_mocap
+        if not settings.video or not video_path(settings).is_file():
+            cls.poll_message_set(tr("Choose a video first"))
+        elif obstacle := preferences.backend_obstacle():
+            cls.poll_message_set(obstacle.what)
+        else:
+            return True
+        return False
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.video_mocap
+        settings.picks.clear()
+        try:
+            python = environment.find(preferences.get().python, files.user_folder())
+            span = settings.start or None, settings.end or None
+            scan = people.start(python, video_path(settings), span, runner.redraw)
+        except MocapError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if bpy.app.background or not context.window:
+            while scan.step():
+                time.sleep(0.02)
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_people_stop(bpy.types.Operator):
+    """Stop looking for people"""
+
+    bl_idname = "video_mocap.people_stop"
+    bl_label = "Stop"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if people.latest:
+            people.latest.cancel()
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_people_turn(bpy.types.Operator):
+    """Show another picture of the clip"""
+
+    bl_idname = "video_mocap.people_turn"
+    bl_label = "Another picture"
+
+    by: bpy.props.IntProperty(name="By", description="How many pictures further", default=1)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if people.latest:
+            people.latest.turn(self.by)
+        return {"FINISHED"}
+
+
+class VIDEO_MOCAP_OT_people_toggle(bpy.types.Operator):
+    """Capture this person, or not"""
+
+    bl_idname = "video_mocap.people_toggle"
+    bl_label = "Pick person"
+    bl_options = {"REGISTER", "UNDO"}
+
+    person: bpy.props.IntProperty(name="Person", description="Number in the picture, from 0", min=0)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        settings = context.scene.video_mocap
+        scan = people.of(video_path(settings))
+        if scan is None or scan.picture is None or self.person >= len(scan.picture.boxes):
+            self.report({"ERROR"}, tr("Find the people first"))
+            return {"CANCELLED"}
+        people.toggle(settings.picks, scan.picture, self.person)
+        settings.people = "PICKED"
         return {"FINISHED"}
 
 
@@ -204,6 +339,11 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
 
 classes = (
     VIDEO_MOCAP_OT_capture,
+    VIDEO_MOCAP_OT_capture_many,
+    VIDEO_MOCAP_OT_people_find,
+    VIDEO_MOCAP_OT_people_stop,
+    VIDEO_MOCAP_OT_people_turn,
+    VIDEO_MOCAP_OT_people_toggle,
     VIDEO_MOCAP_OT_cancel,
     VIDEO_MOCAP_OT_take_select,
     VIDEO_MOCAP_OT_take_load,

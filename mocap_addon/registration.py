@@ -9,15 +9,19 @@ import bpy
 
 from . import (
     cli,
+    clip,
     doctor,
     help,
     operators,
     overlay,
     paths,
+    people,
+    picker,
     preferences,
     properties,
     runner,
     take_operators,
+    take_panel,
     translations,
     ui,
 )
@@ -34,10 +38,12 @@ CLASSES = (
     *properties.classes,
     *operators.classes,
     *take_operators.classes,
+    *picker.classes,
     *setup_operators.classes,
     *retarget_operators.classes,
     *cleaning_operators.classes,
     *ui.classes,
+    *take_panel.classes,
     *cleaning_panel.classes,
     *retarget_panel.classes,
 )
@@ -55,6 +61,7 @@ def register() -> None:
     runner.register()
     paths.register()
     overlay.register()
+    clip.register()
     atexit.register(setup_operators.stop)
     _command = bpy.utils.register_cli_command(cli.COMMAND, cli.main)
 
@@ -62,6 +69,9 @@ def register() -> None:
 def unregister() -> None:
     """Disable the extension; running captures are ended."""
     bpy.utils.unregister_cli_command(_command)
+    people.stop()
+    picker.close()
+    clip.unregister()
     overlay.unregister()
     paths.unregister()
     runner.unregister()

@@ -17,6 +17,7 @@ RENDERING = 0.5  # seconds to wait while a render reads the scene
 
 queue: list[Capture] = []  # the first one runs
 last: Capture | None = None  # the one that ended last
+ended: list[Capture] = []  # those of the present queue, or of the last one
 _jobs: Jobs | None = None
 _steps: Iterator[None] | None = None
 
@@ -31,6 +32,8 @@ def jobs() -> Jobs:
 
 def add(capture: Capture) -> None:
     """Run a capture as soon as those before it have ended."""
+    if not queue:
+        ended.clear()
     queue.append(capture)
     if isinstance(capture.request, Request):
         jobs().remember(Unfinished(capture.key, bpy.data.filepath, capture.request.message()))
@@ -82,6 +85,7 @@ def tick() -> float | None:
         next(_steps)
     except StopIteration:
         last, _steps = queue.pop(0), None
+        ended.append(last)
         jobs().release(last.key)
     if before != (capture.state, capture.stage, capture.done):
         redraw()

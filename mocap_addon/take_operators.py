@@ -15,6 +15,16 @@ from .capture import Capture, Request, Resolve
 from .operators import TakeOperator, chosen
 from .translations import tr
 
+SOLVING = ("body", "feet", "orient")  # the stages whose engines can be changed without the video
+
+
+def _engine(stage: str, name: str):
+    return bpy.props.StringProperty(
+        name=name,
+        description="Engine of this stage; as captured when empty",
+        search=lambda self, context, text: properties.engines_named(stage, text),
+    )
+
 
 class VIDEO_MOCAP_OT_take_delete(TakeOperator):
     """Delete the take; asks what of it"""
@@ -97,11 +107,9 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
         description="Solve everyone who was captured, so that they share one world; else this person alone",
         default=True,
     )
-    engine: bpy.props.StringProperty(
-        name="Body engine",
-        description="Engine that solves the body; as captured when empty",
-        search=lambda self, context, text: properties.engines_named("body", text),
-    )
+    engine_body: _engine("body", "Body")
+    engine_feet: _engine("feet", "Feet")
+    engine_orient: _engine("orient", "Upright")
     lens_known: bpy.props.BoolProperty(name="Lens", description="Say how long the lens is instead of guessing it")
     lens: bpy.props.FloatProperty(
         name="35 mm equivalent",
@@ -145,7 +153,8 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
-        layout.prop(self, "engine")
+        for stage in SOLVING:
+            layout.prop(self, f"engine_{stage}")
         for known, value in (("lens_known", "lens"), ("tilt_known", "tilt")):
             row = layout.row(heading=self.bl_rna.properties[known].name)
             row.prop(self, known, text="")
@@ -184,15 +193,18 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
             output=files.new_output(path.parent, observations, reserved),
             label=self._label(),
             people=None if self.everyone else f"id{entry.track}",
-            engines={"body": self.engine} if self.engine else {},
+            engines=self._engines(),
             focal=self.lens if self.lens_known else None,
             tilt=degrees(self.tilt) if self.tilt_known else None,
         )
         return Capture(environment.find(prefs.python, files.user_folder()), request, context.scene)
 
+    def _engines(self) -> dict[str, str]:
+        return {stage: name for stage in SOLVING if (name := getattr(self, f"engine_{stage}"))}
+
     def _label(self) -> str:
         """What is different, for the take's name."""
-        parts = [self.engine] if self.engine else []
+        parts = list(self._engines().values())
         parts += [f"{self.lens:g} mm"] if self.lens_known else []
         parts += [f"tilt {degrees(self.tilt):.0f}°"] if self.tilt_known else []
         return ", ".join(parts) or "again"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from . import doubt, help, operators, paths, preferences, properties, runner, takes
-from .capture import Capture
+from . import clip, help, operators, people, preferences, properties, runner
+from .capture import Capture, stage_text
 from .setup import panel as set_up
 from .text import wrapped
 from .translations import N_, tr
@@ -14,20 +14,6 @@ from .translations import N_, tr
 def clock(seconds: float) -> str:
     """Seconds as m:ss."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-class VIDEO_MOCAP_UL_takes(bpy.types.UIList):
-    """Captured people."""
-
-    def draw_item(self, context, layout, data, entry, icon, active_data, active_property, index) -> None:
-        row = layout.row(align=True)
-        lost = not takes.present(entry)
-        row.active = not lost
-        row.prop(entry, "name", text="", emboss=False, icon="GHOST_DISABLED" if lost else takes.ICONS[entry.state])
-        if paths.missing(entry.path):
-            row.label(text="", icon="LIBRARY_DATA_BROKEN")
-        if not lost:
-            row.prop(entry, "visible", text="", emboss=False, icon="HIDE_OFF" if entry.visible else "HIDE_ON")
 
 
 class Panel:
@@ -57,29 +43,79 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
 
         if not set_up.draw(layout):
             return
-        column = layout.column()
-        column.prop(settings, "video", text="")
+        self._draw_video(settings)
+        self._draw_people(settings)
         column = layout.column(align=True)
         column.prop(settings, "start", text="Start (s)")
         column.prop(settings, "end", text="End (s)" if settings.end else "End (whole clip)")
-        people = layout.column(align=True)
-        people.use_property_split = False
-        people.row(align=True).prop(settings, "people", expand=True)
-        if settings.people == "NUMBER":
-            people.prop(settings, "people_count", text="How many people")
-        elif settings.people == "PERSON":
-            people.prop(settings, "person")
+        layout.row(align=True).prop(settings, "quality", expand=True)
 
         button = layout.column()
         button.scale_y = 1.6
         text = "Add to queue" if runner.queue else "Capture from video"
         button.operator("video_mocap.capture", text=text, icon="OUTLINER_OB_ARMATURE")
+        layout.operator("video_mocap.capture_many", icon="FILE_FOLDER")
         for capture in runner.queue:
             self._draw_capture(capture)
         for job in runner.jobs().found(bpy.data.filepath):
             self._draw_unfinished(job)
-        if not runner.queue and runner.last:
-            self._draw_outcome(runner.last)
+        for capture in runner.ended:
+            self._draw_outcome(capture)
+
+    def _draw_video(self, settings) -> None:
+        layout = self.layout
+        layout.prop(settings, "video", text="")
+        if not settings.video:
+            return
+        icon = clip.picture(operators.video_path(settings))
+        if icon:
+            row = layout.row()
+            row.alignment = "CENTER"
+            row.template_icon(icon_value=icon, scale=5.0)
+        if told := clip.text(settings):
+            row = layout.row()
+            row.alignment = "CENTER"
+            row.label(text=told)
+
+    def _draw_people(self, settings) -> None:
+        """Who: a choice that needs no look at the clip, or faces to pick from."""
+        column = self.layout.column(align=True)
+        column.use_property_split = False
+        column.prop(settings, "people", text="")
+        if settings.people == "NUMBER":
+            column.prop(settings, "people_count", text="How many people")
+        elif settings.people == "PERSON":
+            column.prop(settings, "person")
+        scan = people.of(operators.video_path(settings)) if settings.video else None
+        if scan and scan.running:
+            row = column.row(align=True)
+            row.progress(factor=scan.share, text="Looking for people")
+            row.operator("video_mocap.people_stop", text="", icon="X")
+        else:
+            row = column.row(align=True)
+            row.operator("video_mocap.people_find", icon="VIEWZOOM")
+            row.operator("video_mocap.people_pick", text="Pick", icon="RESTRICT_SELECT_OFF")
+        if scan and scan.error and scan.error.code != "cancelled":
+            wrapped(column, f"{scan.error.what} {scan.error.fix}", "ERROR")
+        if scan and scan.picture:
+            self._draw_faces(column, settings, scan)
+        if settings.people == "PICKED" and not settings.picks:
+            wrapped(column, "Find the people and pick some of them.", "INFO")
+
+    def _draw_faces(self, layout: bpy.types.UILayout, settings, scan) -> None:
+        picture = scan.picture
+        row = layout.row(align=True)
+        row.operator("video_mocap.people_turn", text="", icon="TRIA_LEFT").by = -1
+        count = len(picture.boxes)
+        where = f"{picture.time:.1f}"
+        row.label(text=tr("{count} here at {time} s", count=count, time=where))
+        row.operator("video_mocap.people_turn", text="", icon="TRIA_RIGHT").by = 1
+        grid = layout.grid_flow(row_major=True, columns=4, even_columns=True, align=True)
+        for person, face in enumerate(picture.faces):
+            cell = grid.column(align=True)
+            cell.template_icon(icon_value=clip.picture(face, "IMAGE"), scale=3.0)
+            chosen = people.picked(settings.picks, picture, person) is not None
+            cell.operator("video_mocap.people_toggle", text=str(person + 1), depress=chosen).person = person
 
     def _draw_capture(self, capture: Capture) -> None:
         box = self.layout.box()
@@ -94,9 +130,14 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         time = row.row()
         time.alignment = "RIGHT"
         time.label(text="" if left is None else tr("{time} left", time=clock(left)))
+        column = box.column(align=True)
+        for stage in capture.stages[:-1]:
+            row = column.row()
+            row.active = False
+            row.label(text=stage_text(stage), icon="CHECKMARK")
         share = capture.done / capture.total if capture.total else 0.0
         count = f" {capture.done} / {capture.total}" if capture.total else " ..."
-        box.progress(factor=share, text=capture.stage_text() + count)
+        column.progress(factor=share, text=capture.stage_text() + count)
         box.operator("video_mocap.cancel", icon="CANCEL").key = capture.key
 
     def _draw_unfinished(self, job) -> None:
@@ -125,74 +166,6 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
             box.operator("video_mocap.preferences", text="Doctor", icon="PREFERENCES")
 
 
-class VIDEO_MOCAP_PT_takes(Panel, bpy.types.Panel):
-    """The takes of the scene."""
-
-    bl_label = "Takes"
-    topic = "takes"
-    bl_parent_id = "VIDEO_MOCAP_PT_capture"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.video_mocap
-        row = layout.row()
-        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=5)
-        column = row.column(align=True)
-        column.operator("video_mocap.take_load", text="", icon="FILE_FOLDER")
-        column.operator("video_mocap.take_delete", text="", icon="TRASH")
-        column.separator()
-        column.operator("video_mocap.take_select", text="", icon="RESTRICT_SELECT_OFF")
-        column.menu("VIDEO_MOCAP_MT_take_export", text="", icon="EXPORT")
-        if 0 <= settings.active_take < len(settings.takes):
-            self._draw_take(settings.takes[settings.active_take])
-
-    def _draw_take(self, entry) -> None:
-        layout = self.layout
-        if entry.note and entry.note != (runner.last and runner.last.error and runner.last.error.what):
-            wrapped(layout.column(align=True), entry.note, "INFO")
-        for kind, what in (("path", N_("The take file is missing")), ("clip", N_("The video is missing"))):
-            if paths.missing(getattr(entry, kind)):
-                row = layout.row()
-                row.label(text=what, icon="LIBRARY_DATA_BROKEN")
-                row.operator("video_mocap.relocate", text="Relocate").kind = kind
-        if entry.state != "LIVE":
-            layout.row(align=True).prop(entry, "look", expand=True)
-        layout.operator("video_mocap.take_resolve", text="Re-solve ...", icon="FILE_REFRESH")
-
-
-class VIDEO_MOCAP_PT_look(Panel, bpy.types.Panel):
-    """Compare the take with its clip."""
-
-    bl_label = "Look"
-    bl_parent_id = "VIDEO_MOCAP_PT_takes"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return bool(context.scene.video_mocap.takes)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.video_mocap
-        row = layout.row(align=True)
-        row.operator("video_mocap.take_look", icon="OUTLINER_OB_CAMERA")
-        row.operator("video_mocap.match_scene", text="", icon="SCENE_DATA")
-        row = layout.row(align=True)
-        row.operator("video_mocap.doubt_next", text="", icon="TRIA_LEFT").back = True
-        row.operator("video_mocap.doubt_next", text="Next doubtful").back = False
-        entry = operators.chosen(context)
-        marked = bool(entry and doubt.marked(context.scene, entry.name))
-        row.operator("video_mocap.doubt_mark", text="", icon="MARKER_HLT", depress=marked)
-        layout.prop(settings, "show_keypoints", icon="OUTLINER_DATA_POINTCLOUD")
-
-
-class VIDEO_MOCAP_MT_take_export(bpy.types.Menu):
-    """Write the take for other software."""
-
-    bl_label = "Export"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        self.layout.operator("video_mocap.export_bvh")
-        self.layout.operator("video_mocap.export_amass")
-
-
 class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
     """Device and engines."""
 
@@ -209,11 +182,4 @@ class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
             layout.prop(context.scene.video_mocap, f"engine_{stage}")
 
 
-classes = (
-    VIDEO_MOCAP_UL_takes,
-    VIDEO_MOCAP_MT_take_export,
-    VIDEO_MOCAP_PT_capture,
-    VIDEO_MOCAP_PT_takes,
-    VIDEO_MOCAP_PT_look,
-    VIDEO_MOCAP_PT_engines,
-)
+classes = (VIDEO_MOCAP_PT_capture, VIDEO_MOCAP_PT_engines)

@@ -60,6 +60,7 @@ class VIDEO_MOCAP_OT_clean_floor(_CleaningOperator, bpy.types.Operator):
 
     source: bpy.props.EnumProperty(
         name="From",
+        description="What tells where the floor is",
         items=(
             ("FEET", "Feet", "The floor is where planted feet stand"),
             ("HEIGHT", "Height", "What the feet stand on in this frame is that high"),
@@ -229,7 +230,11 @@ class VIDEO_MOCAP_OT_contact_add(_ContactOperator, bpy.types.Operator):
     bl_label = "Add contact"
     bl_options = {"REGISTER", "UNDO"}
 
-    track: bpy.props.EnumProperty(name="Contact", items=tuple((name, label, "") for name, label in TRACKS.items()))
+    track: bpy.props.EnumProperty(
+        name="Contact",
+        description="Which part of which foot",
+        items=tuple((name, label, "") for name, label in TRACKS.items()),
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -263,7 +268,11 @@ class VIDEO_MOCAP_OT_contact_edge(_ContactOperator, bpy.types.Operator):
     bl_label = "Contact's edge to this frame"
     bl_options = {"REGISTER", "UNDO"}
 
-    edge: bpy.props.EnumProperty(name="Edge", items=(("start", "Begins here", ""), ("end", "Ends here", "")))
+    edge: bpy.props.EnumProperty(
+        name="Edge",
+        description="Which end of the span",
+        items=(("start", "Begins here", ""), ("end", "Ends here", "")),
+    )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings, second = chosen(context).cleaning, now(context.scene)
@@ -283,7 +292,7 @@ class VIDEO_MOCAP_OT_contact_move(_ContactOperator, bpy.types.Operator):
     bl_label = "Move contact"
     bl_options = {"REGISTER", "UNDO"}
 
-    frames: bpy.props.IntProperty(name="Frames", default=1)
+    frames: bpy.props.IntProperty(name="Frames", description="How many frames later", default=1)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = chosen(context).cleaning

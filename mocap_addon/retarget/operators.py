@@ -330,6 +330,7 @@ class VIDEO_MOCAP_OT_export_character(_OnTarget, bpy.types.Operator, ExportHelpe
     filename_ext = ""
     kind: bpy.props.EnumProperty(
         name="Format",
+        description="File format",
         items=(("FBX", "FBX", "For game engines and other animation software"), ("GLB", "GLB", "glTF, one file")),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 MODULE = "bl_ext.user_default.video_mocap"
 
 
@@ -30,6 +33,31 @@ def test_disabling_leaves_nothing_behind(bpy, addon):
         assert not bpy.app.timers.is_registered(addon.runner.tick)
         addon_utils.enable(MODULE, default_set=True)
         assert traces(bpy) == enabled
+
+
+def test_fifty_times_on_and_off_leaves_nothing_behind(bpy, addon):
+    """Nothing adds up: handlers, timers, classes, properties, threads, processes, data."""
+    import addon_utils
+
+    def everything() -> tuple:
+        lists = [value for name in dir(bpy.app.handlers) if isinstance(value := getattr(bpy.app.handlers, name), list)]
+        data = {name: len(getattr(bpy.data, name)) for name in ("objects", "images", "movieclips", "texts", "scenes")}
+        children = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+        return sum(map(len, lists)), len(dir(bpy.types)), data, threading.active_count(), children
+
+    bpy.context.scene.video_mocap.show_keypoints = True  # a draw handler is there to be removed
+    addon_utils.disable(MODULE)
+    addon_utils.enable(MODULE, default_set=True)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    enabled, before = traces(bpy), everything()
+    for _ in range(50):
+        addon_utils.disable(MODULE)
+        assert traces(bpy) == set()
+        addon_utils.enable(MODULE, default_set=True)
+    assert traces(bpy) == enabled
+    assert everything() == before
+    timers = (addon.runner.tick, addon.people.tick, addon.overlay._redraw)
+    assert not any(bpy.app.timers.is_registered(timer) for timer in timers)
 
 
 def test_the_installed_extension_is_the_one_from_the_zip(bpy, extension, root):

@@ -27,7 +27,9 @@ sys.stdout.flush()
 def replayed(bpy, addon, tmp_path):
     """A capture of the golden transcript's video with a child that replays its lines. -> capture, request sent"""
     sent, reply, script = tmp_path / "sent.jsonl", tmp_path / "reply.jsonl", tmp_path / "child.py"
-    from_child = [line for line in LINES if json.loads(line)["type"] not in ("capture", "resolve", "scan", "cancel", "done")]
+    from_child = [
+        line for line in LINES if json.loads(line)["type"] not in ("capture", "resolve", "scan", "cancel", "done")
+    ]
     reply.write_text("".join(from_child), "utf-8")
     script.write_text(CHILD.format(request=str(sent), reply=str(reply)), "utf-8")
     python = tmp_path / "python"

@@ -1,0 +1,188 @@
+"""Picking people on a picture of the clip: it fills the 3D view, with a numbered box around everyone to click."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..backend.core.rotations import Array
+from . import people
+from .translations import tr
+
+PICKED, OTHER = (0.25, 0.9, 0.35, 1.0), (1.0, 1.0, 1.0, 0.8)
+MARGIN = 20  # pixels around the picture
+
+_active: Picker | None = None
+
+
+def fitted(size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float, float]:
+    """How a picture fills a region: left and bottom edge in pixels of the region, and the factor of its size."""
+    room = max(region[0] - 2 * MARGIN, 1), max(region[1] - 4 * MARGIN, 1)
+    factor = min(room[0] / size[0], room[1] / size[1])
+    return (region[0] - factor * size[0]) / 2, (region[1] - factor * size[1]) / 2, factor
+
+
+def to_picture(x: float, y: float, size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float]:
+    """A point of the region (y up) in pixels of the picture (y down)."""
+    left, bottom, factor = fitted(size, region)
+    return (x - left) / factor, size[1] - (y - bottom) / factor
+
+
+def to_region(box: Array, size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float, float, float]:
+    """A box of the picture as left, bottom, right, top in the region."""
+    left, bottom, factor = fitted(size, region)
+    x0, y0, x1, y1 = (float(v) for v in box)
+    return left + factor * x0, bottom + factor * (size[1] - y1), left + factor * x1, bottom + factor * (size[1] - y0)
+
+
+class Picker:
+    """What is drawn while people are picked, in one region."""
+
+    def __init__(self, area: bpy.types.Area, region: bpy.types.Region, scan: people.Scan) -> None:
+        self.scan = scan
+        self.area = area
+        self._region = region.as_pointer()
+        self._textures: dict[str, Any] = {}
+        self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
+
+    def close(self) -> None:
+        """Take it off the view."""
+        if self._handle:
+            bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
+            self._handle = None
+            self._textures.clear()
+
+    def _texture(self, file: str) -> Any:
+        import gpu
+
+        if file not in self._textures:
+            image = bpy.data.images.load(file)
+            image.colorspace_settings.name = "Non-Color"  # the view is drawn as it is shown
+            self._textures[file] = gpu.texture.from_image(image)
+            bpy.data.images.remove(image)
+        return self._textures[file]
+
+    def _draw(self) -> None:
+        import blf
+        import gpu
+        from gpu_extras.batch import batch_for_shader
+        from gpu_extras.presets import draw_texture_2d
+
+        region, picture = bpy.context.region, self.scan.picture
+        if region.as_pointer() != self._region or picture is None:
+            return
+        size, room = picture.size, (region.width, region.height)
+        left, bottom, factor = fitted(size, room)
+        gpu.state.blend_set("ALPHA")
+        shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+        shader.uniform_float("color", (0.0, 0.0, 0.0, 0.7))
+        corners = [(0, 0), (room[0], 0), (room[0], room[1]), (0, 0), (room[0], room[1]), (0, room[1])]
+        batch_for_shader(shader, "TRIS", {"pos": [(x, y, 0.0) for x, y in corners]}).draw(shader)
+        draw_texture_2d(self._texture(str(picture.file)), (left, bottom), factor * size[0], factor * size[1])
+        scale = bpy.context.preferences.system.ui_scale
+        picks = bpy.context.scene.video_mocap.picks
+        line = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
+        line.uniform_float("viewportSize", room)
+        gpu.state.blend_set("ALPHA")
+        for person, box in enumerate(picture.boxes):
+            mine = people.picked(picks, picture, person) is not None
+            colour = PICKED if mine else OTHER
+            x0, y0, x1, y1 = to_region(box, size, room)
+            line.uniform_float("lineWidth", (4.0 if mine else 2.0) * scale)
+            line.uniform_float("color", colour)
+            loop = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0), (x0, y0, 0)], np.float32)
+            batch_for_shader(line, "LINE_STRIP", {"pos": loop}).draw(line)
+            blf.size(0, 22 * scale)
+            blf.color(0, *colour)
+            blf.position(0, x0 + 6 * scale, y1 - 24 * scale, 0)
+            blf.draw(0, str(person + 1))
+        blf.size(0, 14 * scale)
+        blf.color(0, 1.0, 1.0, 1.0, 1.0)
+        blf.position(0, left, bottom + factor * size[1] + 8 * scale, 0)
+        number, count = self.scan.shown + 1, len(self.scan.pictures)
+        where = tr("picture {number} of {count}, at {time} s", number=number, count=count, time=f"{picture.time:.1f}")
+        blf.draw(
+            0, f"{tr('Click whom to capture')}   ·   {where}   ·   {tr('arrow keys or wheel: others, Enter: done')}"
+        )
+        gpu.state.blend_set("NONE")
+
+
+def close() -> None:
+    """End picking."""
+    global _active
+    if _active:
+        _active.close()
+        _active = None
+
+
+class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
+    """Show a picture of the clip in this view and click the people to capture"""
+
+    bl_idname = "video_mocap.people_pick"
+    bl_label = "Pick on the picture"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if people.latest is None or not people.latest.pictures:
+            cls.poll_message_set(tr("Find the people first"))
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        global _active
+        close()
+        region = next((r for r in context.area.regions if r.type == "WINDOW"), None) if context.area else None
+        if region is None or context.area.type != "VIEW_3D":
+            return {"CANCELLED"}
+        _active = Picker(context.area, region, people.latest)
+        context.window_manager.modal_handler_add(self)
+        context.area.tag_redraw()
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if _active is None or people.latest is not _active.scan or not _active.scan.pictures:
+            close()
+            return {"CANCELLED"}
+        if event.type in {"ESC", "RET", "NUMPAD_ENTER", "RIGHTMOUSE"} and event.value == "PRESS":
+            area = _active.area
+            close()
+            area.tag_redraw()
+            return {"FINISHED"}
+        turns = {"LEFT_ARROW": -1, "WHEELUPMOUSE": -1, "RIGHT_ARROW": 1, "WHEELDOWNMOUSE": 1}
+        if event.type in turns and event.value == "PRESS" and self._inside(event):
+            _active.scan.turn(turns[event.type])
+            _active.area.tag_redraw()
+            return {"RUNNING_MODAL"}
+        if event.type == "LEFTMOUSE" and event.value == "PRESS" and self._inside(event):
+            self._click(context, event)
+            return {"RUNNING_MODAL"}
+        return {"PASS_THROUGH"}
+
+    def _region(self) -> bpy.types.Region:
+        return next(r for r in _active.area.regions if r.type == "WINDOW")
+
+    def _inside(self, event: bpy.types.Event) -> bool:
+        """Whether the mouse is over the picture, and not over a sidebar."""
+        for region in _active.area.regions:
+            x, y = event.mouse_x - region.x, event.mouse_y - region.y
+            if 0 <= x < region.width and 0 <= y < region.height and region.type != "WINDOW":
+                return False
+        region = self._region()
+        x, y = event.mouse_x - region.x, event.mouse_y - region.y
+        return 0 <= x < region.width and 0 <= y < region.height
+
+    def _click(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
+        region, picture = self._region(), _active.scan.picture
+        at = to_picture(event.mouse_x - region.x, event.mouse_y - region.y, picture.size, (region.width, region.height))
+        person = picture.hit(*at)
+        if person is not None:
+            settings = context.scene.video_mocap
+            people.toggle(settings.picks, picture, person)
+            settings.people = "PICKED"
+            _active.area.tag_redraw()
+
+
+classes = (VIDEO_MOCAP_OT_people_pick,)
