@@ -8,7 +8,7 @@ from .core.errors import MocapError
 
 FOLDER = Path(__file__).parents[1] / "assets" / "motion"
 NETWORKS = ("lifter", "footmr", "orient")
-LICENCE = "GPL-3.0-or-later"
+LICENCE = "Apache-2.0"
 
 
 def model_path(name: str) -> Path:
