@@ -112,11 +112,14 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
 
 
 class VIDEO_MOCAP_OT_capture_many(bpy.types.Operator, ImportHelper):
-    """Queue several clips, each from beginning to end with the people and quality chosen above. Every clip gets a
-    collection of its own, and a failure does not stop the others"""
+    """Many clips at once."""
 
     bl_idname = "video_mocap.capture_many"
     bl_label = "Queue clips ..."
+    bl_description = (
+        "Queue several clips, each from beginning to end with the people and quality chosen above. "
+        "Every clip gets a collection of its own, and a failure does not stop the others"
+    )
     bl_options = {"REGISTER"}
 
     files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})

@@ -95,11 +95,14 @@ def _observations(take: Path) -> Path | None:
 
 
 class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
-    """Solve the take again with another engine, lens or camera tilt, from what was seen in the video: takes seconds.
-    The result is a new take beside this one"""
+    """The take once more, solved otherwise."""
 
     bl_idname = "video_mocap.take_resolve"
     bl_label = "Re-solve"
+    bl_description = (
+        "Solve the take again with another engine, lens or camera tilt, from what was seen in the video: "
+        "takes seconds. The result is a new take beside this one"
+    )
     bl_options = {"REGISTER"}  # it pushes its own undo step when it ends
 
     everyone: bpy.props.BoolProperty(

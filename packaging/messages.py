@@ -9,6 +9,7 @@ Texts of classes and properties are Blender's own to translate; those that panel
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -132,7 +133,7 @@ def everything() -> dict[str, str]:
 
 def main() -> None:
     """Write the table."""
-    lines = [f"    {text!r},\n" for text in everything()]
+    lines = [f"    {json.dumps(text, ensure_ascii=False)},\n" for text in everything()]
     TABLE.write_text(
         '"""Every text of the add-on, in English, for translations to cover. Written by packaging/messages.py."""\n\n'
         "# ruff: noqa: E501\nMESSAGES = (\n" + "".join(lines) + ")\n",

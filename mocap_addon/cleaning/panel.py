@@ -83,7 +83,9 @@ class VIDEO_MOCAP_PT_clean_world(_Panel, bpy.types.Panel):
         column.prop(settings, "turn")
         column.prop(settings, "lean_forward")
         column.prop(settings, "lean_left")
-        layout.prop(settings, "together")
+        row = layout.row()
+        row.use_property_split = False  # its name is long
+        row.prop(settings, "together")
 
 
 class VIDEO_MOCAP_PT_clean_smooth(_Panel, bpy.types.Panel):
