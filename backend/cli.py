@@ -1,4 +1,4 @@
-"""The command line: `python -m backend capture | resolve | serve | doctor | info | evaluate | train | export`."""
+"""The command line: `python -m backend COMMAND`, whose `--help` lists the commands."""
 
 from __future__ import annotations
 
@@ -119,6 +119,16 @@ def _info(options: argparse.Namespace) -> int:
         for name, value in found.items():
             shown = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
             print(f"{name.replace('_', ' '):22}{'unknown' if shown is None else shown}")
+    return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from .motion.convert import convert
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    print(convert(options.sources, options.output, options.rate, options.subjects, options.titles, tell))
     return 0
 
 
@@ -254,6 +264,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--detectors", type=Path, metavar="FILE", help="write how the detectors err (.json or .md)")
     command.set_defaults(run=_evaluate)
 
+    command = commands.add_parser("convert", help="make training data of CMU's motion capture files (.asf and .amc)")
+    command.add_argument("sources", type=Path, nargs="+", metavar="FOLDER_OR_FILE")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="MOTIONS.npz")
+    command.add_argument("--rate", type=_rate, metavar="HZ", help="frames a second (default: as CMU's index says)")
+    command.add_argument("--subjects", type=_numbers, metavar="2,5,14", help="only these (default: all that are there)")
+    command.add_argument("--titles", type=Path, metavar="INDEX.csv", help="CMU's index: what every trial shows")
+    command.set_defaults(run=_convert)
+
     command = commands.add_parser("train", help="train a motion network (for developers; needs torch)")
     command.add_argument("network", choices=NETWORKS)
     command.add_argument("--config", type=Path, required=True, metavar="PLAN.toml", help="as in assets/motion/")
@@ -281,6 +299,17 @@ def _add_solving(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--focal", type=float, metavar="MM", help="the lens, as its 35 mm equivalent")
     command.add_argument("--tilt", type=float, metavar="DEGREES", help="how far the camera looks down")
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 1.0 <= rate <= 1000.0:
+        raise argparse.ArgumentTypeError(f"{text} frames a second are not possible")
+    return rate
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
 
 
 def _engine(text: str) -> tuple[str, str]:
