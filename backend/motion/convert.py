@@ -109,7 +109,11 @@ def convert(
     motions: list[Motion] = []
     knees: list[tuple[Array, Array]] = []
     for subject in sorted(people.keys() & wanted):
-        theirs = convert_person(people[subject], rate, tell)
+        try:
+            theirs = convert_person(people[subject], rate, tell)
+        except MocapError as error:
+            tell(f"left out: subject {subject} ({error.what})")
+            continue
         motions += theirs
         if theirs:
             knees += [knee_bends(theirs)] * len(theirs)
@@ -150,7 +154,11 @@ def convert_person(files: Sequence[Found], rate: float | None, tell: Callable[[s
         except MocapError as error:
             tell(f"left out: {error.what}")
             continue
-        trials[found.name] = trial.resampled(rate or source_rate(found.name), RATE)
+        trial = trial.resampled(rate or source_rate(found.name), RATE)
+        if len(trial.ends) >= SHORTEST * RATE:
+            trials[found.name] = trial
+        else:
+            tell(f"left out: {found.name} (too short)")
     if not trials:
         return []
     person = measure(list(trials.values()))
@@ -158,7 +166,7 @@ def convert_person(files: Sequence[Found], rate: float | None, tell: Callable[[s
     for name, trial in trials.items():
         parts = convert_trial(name, trial, person)
         if not parts:
-            tell(f"left out: {name} (too short, or broken)")
+            tell(f"left out: {name} (it breaks too often)")
         motions += parts
     return motions
 

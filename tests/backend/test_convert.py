@@ -221,12 +221,15 @@ def test_damaged_files_are_named_and_the_rest_is_converted(folder: Path) -> None
     (folder / "02_04.amc").write_text(whole.replace("rfemur 0 0 20\n", "rfemur 0 20\n", 1))
     (folder / "02_05.amc").write_text("")
     (folder / "walk.amc").write_text(whole)
+    write_motion(folder / "02_06.amc", stand(60), T_POSE)  # half a second
+    (folder / "05.asf").write_text((folder / "02.asf").read_text().replace("lhand", "lpalm"))
+    (folder / "05_01.amc").write_text(whole.replace("lhand", "lpalm"))
     (folder / "alone").mkdir()
     (folder / "alone" / "03_01.amc").write_text(whole)
     said: list[str] = []
     convert.convert([folder], folder / "motions.npz", tell=said.append)
     left_out = [line for line in said if line.startswith("left out")]
-    for name in ("02_02", "02_03", "02_04", "02_05", "walk", "03_01"):
+    for name in ("02_02", "02_03", "02_04", "02_05", "02_06", "subject 5", "walk", "03_01"):
         assert any(name in line for line in left_out), (name, said)
     assert np.load(folder / "motions.npz")["seq_name"].tolist() == ["02_01"]
 
