@@ -25,6 +25,7 @@ from . import (
     translations,
     ui,
 )
+from .cleaning import contacts as cleaning_contacts
 from .cleaning import operators as cleaning_operators
 from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
@@ -42,6 +43,7 @@ CLASSES = (
     *setup_operators.classes,
     *retarget_operators.classes,
     *cleaning_operators.classes,
+    *cleaning_contacts.classes,
     *ui.classes,
     *take_panel.classes,
     *cleaning_panel.classes,

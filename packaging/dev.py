@@ -7,6 +7,7 @@
     python3 packaging/dev.py bench         speed, as ratios measured in one run
     python3 packaging/dev.py zip           build the extension into dist/
     python3 packaging/dev.py bake-body     make the body that takes wear (assets/body) anew
+    python3 packaging/dev.py pictures --blender BLENDER   the README's pictures of the window
     python3 packaging/dev.py render-clips --motions FILE.npz [...]   clips with exact truth, into out/clips
 
 Needs Python 3.11 or 3.13 with pip and nothing else; every command sets up what it needs first.
@@ -30,6 +31,7 @@ SCRIPTS = {
     "render-clips": "render_clips.py",
     "bake-body": "bake_body.py",
     "matrix": "matrix.py",
+    "pictures": "pictures.py",
 }
 NO_TESTS = 5  # pytest's exit status when a filter leaves nothing to run
 

@@ -48,7 +48,7 @@ def slug(heading: str) -> str:
 
 def _blocks(text: str) -> Iterator[str]:
     """The few kinds of Markdown that our texts use: headings, paragraphs, lists, code, tables."""
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->|<img [^>]*>", "", text, flags=re.DOTALL)
     for block in re.findall(r"```.*?```|(?:(?!\n\s*\n|```).)+", text, flags=re.DOTALL):
         lines = block.strip("\n").splitlines()
         while lines:

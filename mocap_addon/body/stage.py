@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ...backend.core.errors import MocapError
-from ..cleaning.stage import body_of
+from ..cleaning.actions import body_of
 from . import build, fit, smplx
 
 

@@ -7,7 +7,6 @@ Cleaned is computed from base whenever a setting changes. Only one of them moves
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,26 +15,22 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ...backend.core import rotations, skeleton
+from ...backend.core import rotations
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
-from ...backend.core.skeleton import COUNT, JOINTS, PARENTS, Skeleton
 from ...backend.core.take import read_take
-from .. import armature as rig
-from .. import camera, compat, doubt, keys, takes
+from .. import compat, takes
 from ..retarget.model import SourceMotion
 from ..retarget.sources import grounded
 from ..translations import N_
-from . import world
+from . import actions, world
 from .properties import SETTINGS, VideoMocapCleaning, VideoMocapContact
-from .recipe import Span, clean, to_contacts, to_spans
+from .recipe import INSTANT, Span, clean, to_contacts, to_spans
 
 WRITTEN = "video_mocap_written"  # custom property of a cleaned action: a checksum of the keys that we wrote
 APPLIED = "video_mocap_world"  # custom property of a camera: turn and shift of the clip's world that were applied
 NOWHERE = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 SHARED = ("pivot", "facing", "lean_forward", "lean_left", "turn", "lift", "together")
-SAME_FRAME = 1e-4
-ROUNDING = 5e-6  # what reading and writing 32 bit numbers makes of a value that nobody changed
 
 _quiet = 0
 
@@ -96,7 +91,7 @@ def begin(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
     if settings.raw:
         return
     settings.raw = settings.base = takes.own_action(entry)
-    motion = read(scene, entry, settings.raw)
+    motion = actions.read(scene, entry.armature, settings.raw)
     spans = to_spans(motion.times, _contacts(entry, motion))
     settings.raw_contacts = settings.base_contacts = json.dumps(spans)
     with quiet():
@@ -118,56 +113,9 @@ def _contacts(entry: takes.VideoMocapTake, motion: SourceMotion) -> Array:
     return grounded(motion).contacts
 
 
-# ---- reading
-
-
-def body_of(armature: bpy.types.Object) -> Skeleton:
-    """The proportions that an armature of ours has."""
-    heads = np.array([armature.data.bones[name].head_local for name in JOINTS])
-    offsets = skeleton.neutral().offsets.copy()
-    turn = rotations.inverse(skeleton.Y_UP_TO_Z_UP)
-    for joint in range(1, COUNT):
-        offsets[joint] = rotations.rotate(turn, heads[joint] - heads[PARENTS[joint]])
-    return skeleton.neutral().with_offsets(offsets)
-
-
-def read(scene: bpy.types.Scene, entry: takes.VideoMocapTake, action: bpy.types.Action) -> SourceMotion:
-    """An action of the take's armature as motion, at the times of the keys of its location; contacts are zero."""
-    curves = {(curve.data_path, curve.array_index): curve for curve in compat.curves(action)}
-    place = f'pose.bones["{JOINTS[0]}"].location'
-    frames = _keys(curves[place, 0])[:, 0]
-    root = np.stack([_values(curves.get((place, axis)), frames, 0.0) for axis in range(3)], axis=1)
-    turned = np.empty((len(frames), COUNT, 4))
-    for j, name in enumerate(JOINTS):
-        path = f'pose.bones["{name}"].rotation_quaternion'
-        for axis in range(4):
-            turned[:, j, axis] = _values(curves.get((path, axis)), frames, float(axis == 0))
-    local, pelvis = rig.from_bones(rig.rest_of(entry.armature), rotations.normalize(turned), root)
-    times = (frames - 1.0) / camera.scene_rate(scene)
-    contacts = np.zeros((len(times), len(skeleton.CONTACTS)), np.uint8)
-    return SourceMotion(times, body_of(entry.armature), rotations.continuous(local), pelvis, contacts)
-
-
-def _keys(curve: bpy.types.FCurve) -> Array:
-    """(K, 2) frames and values."""
-    points = np.empty(2 * len(curve.keyframe_points), np.float32)
-    curve.keyframe_points.foreach_get("co", points)
-    return points.reshape(-1, 2).astype(float)
-
-
-def _values(curve: bpy.types.FCurve | None, frames: Array, rest: float) -> Array:
-    """(T,) what the curve says at the frames."""
-    if curve is None:
-        return np.full(len(frames), rest)
-    points = _keys(curve)
-    if len(points) == len(frames) and np.allclose(points[:, 0], frames, atol=SAME_FRAME):
-        return points[:, 1]
-    return np.array([curve.evaluate(frame) for frame in frames])  # the animator took keys out or moved some
-
-
 def base_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion:
     """What the settings start from, with the contacts of the list."""
-    motion = read(scene, entry, entry.cleaning.base)
+    motion = actions.read(scene, entry.armature, entry.cleaning.base)
     return replace(motion, contacts=to_contacts(motion.times, entry.cleaning.spans()))
 
 
@@ -183,7 +131,7 @@ def shown_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceM
     action = settings.cleaned or settings.base
     if not settings.raw or action in (None, settings.raw) or settings.show == "RAW" or obstacle(entry):
         return None
-    motion = read(scene, entry, action)
+    motion = actions.read(scene, entry.armature, action)
     return replace(motion, contacts=to_contacts(motion.times, settings.spans()))
 
 
@@ -195,7 +143,7 @@ def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
     never overwritten: they have to be applied or dropped first."""
     settings = entry.cleaning
     begin(scene, entry)
-    if settings.cleaned and checksum(settings.cleaned) != settings.cleaned.get(WRITTEN):
+    if settings.cleaned and actions.checksum(settings.cleaned) != settings.cleaned.get(WRITTEN):
         settings.edited = True
         return False
     _share(scene, entry)
@@ -210,7 +158,7 @@ def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
 
 def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
     settings = entry.cleaning
-    before = read(scene, entry, settings.base)
+    before = actions.read(scene, entry.armature, settings.base)
     before = replace(before, contacts=to_contacts(before.times, settings.kept_spans("base")))
     after = clean(before, settings.recipe())
     if after.local is before.local and after.pelvis is before.pelvis:
@@ -222,56 +170,11 @@ def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
             settings.cleaned.use_fake_user = True
         settings.cleaned.name = f"{settings.raw.name} · cleaned"
         _assign(entry, settings.cleaned)
-        _write(scene, entry, after)
-        settings.cleaned[WRITTEN] = checksum(settings.cleaned)
+        repeat = settings.loop and settings.repeat
+        actions.write(scene, entry.armature, settings.cleaned, settings.base, after, repeat)
+        settings.cleaned[WRITTEN] = actions.checksum(settings.cleaned)
     with quiet():
         settings.show = "CLEANED"
-
-
-def _write(scene: bpy.types.Scene, entry: takes.VideoMocapTake, motion: SourceMotion) -> None:
-    settings = entry.cleaning
-    owner = compat.curve_owner(settings.cleaned, entry.armature)
-    known = {(curve.data_path, curve.array_index): curve for curve in owner.fcurves}
-    base = {(curve.data_path, curve.array_index): curve for curve in compat.curves(settings.base)}
-    frames = 1.0 + motion.times * camera.scene_rate(scene)
-    turned, root = rig.to_bones(rig.rest_of(entry.armature), motion.local, motion.pelvis)
-    for (path, axis), curve in known.items():
-        if path.startswith(doubt.path(doubt.OVERALL)[:-2]):  # how sure the capture was there
-            keys.rewrite(curve, frames, _values(base.get((path, axis)), frames, 1.0))
-    channels = [("location", JOINTS[0], root)]
-    channels += [("rotation_quaternion", name, turned[:, j]) for j, name in enumerate(JOINTS)]
-    for channel, name, values in channels:
-        path = f'pose.bones["{name}"].{channel}'
-        for axis in range(values.shape[1]):
-            told = _like(base.get((path, axis)), frames, values[:, axis])
-            curve = known.get((path, axis))
-            if curve is None:  # the animator had removed it
-                curve = owner.fcurves.new(path, index=axis)
-                curve.group = owner.groups.get(name) or owner.groups.new(name)
-            keys.rewrite(curve, frames, told)
-            for modifier in [modifier for modifier in curve.modifiers if modifier.type == "CYCLES"]:
-                curve.modifiers.remove(modifier)
-            if settings.loop and settings.repeat:
-                modifier = curve.modifiers.new("CYCLES")
-                kind = "REPEAT_OFFSET" if channel == "location" else "REPEAT"
-                modifier.mode_before, modifier.mode_after = kind, kind
-
-
-def _like(curve: bpy.types.FCurve | None, frames: Array, values: Array) -> Array:
-    """The values (T,), but to the last bit those that the curve has where nothing was meant to change."""
-    if curve is None or len(curve.keyframe_points) != len(frames):
-        return values
-    before = _keys(curve)[:, 1]
-    return np.where(np.abs(values - before) < ROUNDING, before, values)
-
-
-def checksum(action: bpy.types.Action) -> str:
-    """Tells whether keys of the bones were changed since it was taken; moving all of them in time does not count."""
-    told = 0
-    for curve in compat.curves(action):
-        if curve.data_path.startswith("pose.bones["):
-            told = zlib.crc32(_keys(curve)[:, 1].tobytes(), told)
-    return f"{told:08x}"
 
 
 def _assign(entry: takes.VideoMocapTake, action: bpy.types.Action) -> None:
@@ -345,7 +248,7 @@ def _apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
             del settings.base[WRITTEN]
     settings.base_contacts = json.dumps(settings.spans())
     _neutral(settings)
-    motion = read(scene, entry, settings.base)
+    motion = actions.read(scene, entry.armature, settings.base)
     settings.pivot = motion.pelvis[0] * [1.0, 1.0, 0.0]
     settings.facing = world.facing_at(motion, float(motion.times[0]))
     _assign(entry, settings.base)
@@ -356,7 +259,7 @@ def discard_edits(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
     settings = entry.cleaning
     settings.edited = False
     if settings.cleaned:
-        settings.cleaned[WRITTEN] = checksum(settings.cleaned)
+        settings.cleaned[WRITTEN] = actions.checksum(settings.cleaned)
     update(scene, entry)
 
 
@@ -407,7 +310,7 @@ def spans_moved(spans: tuple[Span, ...]) -> tuple[Span, ...]:
     """Spans in the order of their beginnings; those of one contact that touch become one."""
     out: list[Span] = []
     for span in sorted(spans, key=lambda s: (s.track, s.start)):
-        if out and out[-1].track == span.track and span.start <= out[-1].end + SAME_FRAME:
+        if out and out[-1].track == span.track and span.start <= out[-1].end + INSTANT:
             out[-1] = out[-1]._replace(end=max(out[-1].end, span.end))
         else:
             out.append(span)

@@ -61,11 +61,11 @@ def ops(bpy):
 
 def shown(addon, scene, entry):
     """The motion that the armature's action holds."""
-    return addon.cleaning.stage.read(scene, entry, entry.armature.animation_data.action)
+    return addon.cleaning.actions.read(scene, entry.armature, entry.armature.animation_data.action)
 
 
 def keys_of(addon, action) -> dict[tuple[str, int], np.ndarray]:
-    return {(c.data_path, c.array_index): addon.cleaning.stage._keys(c) for c in addon.compat.curves(action)}
+    return {(c.data_path, c.array_index): addon.cleaning.actions.keys_of(c) for c in addon.compat.curves(action)}
 
 
 def same(one, two) -> bool:
@@ -80,7 +80,7 @@ def test_reading_the_action_gives_the_motion_back(addon, scene, entry, walking):
     motion = shown(addon, scene, entry)
     assert np.abs(motion.times - walking.times).max() < 1e-4
     assert np.abs(motion.pelvis - walking.pelvis).max() < 1e-4
-    between = addon.cleaning.stage.rotations.angle_between(motion.local, walking.local)
+    between = addon.cleaning.actions.rotations.angle_between(motion.local, walking.local)
     assert np.degrees(between).max() < 0.1
     assert np.abs(motion.body.offsets[1:] - walking.body.offsets[1:]).max() < 1e-5
 

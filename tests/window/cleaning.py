@@ -25,33 +25,39 @@ def entry():
 
 def fingerprint() -> tuple:
     """What the armature plays, and what the list of contacts says."""
-    stage = addon("cleaning.stage")
     action = entry().armature.animation_data.action
     view_ = entry().camera
     place = tuple(round(x, 5) for x in view_.matrix_world.translation) if view_ else ()
-    return stage.checksum(action), len(bpy.data.actions), tuple(entry().cleaning.spans()), entry().cleaning.show, place
+    return (
+        addon("cleaning.actions").checksum(action),
+        len(bpy.data.actions),
+        tuple(entry().cleaning.spans()),
+        entry().cleaning.show,
+        place,
+    )
 
 
-def opened(*names: str) -> None:
-    """Show panels that are closed by default; the others of the sidebar are closed, to make room."""
-    for module in ("ui", "retarget.panel", "cleaning.panel"):
-        for cls in reversed(addon(module).classes):
-            if issubclass(cls, bpy.types.Panel):
-                bpy.utils.unregister_class(cls)
-        for cls in addon(module).classes:
-            if issubclass(cls, bpy.types.Panel):
-                is_open = cls.__name__ in names
-                cls.bl_options = set() if is_open else {"DEFAULT_CLOSED"}
-                bpy.utils.register_class(cls)
+def open_panels() -> None:
+    """Let closed panels start open; Blender asks for that when it draws them for the first time."""
+    classes = [cls for module in ("ui", "cleaning.panel", "retarget.panel") for cls in addon(module).classes]
+    panels = [cls for cls in classes if issubclass(cls, bpy.types.Panel)]
+    for cls in reversed(panels):
+        bpy.utils.unregister_class(cls)
+    for cls in panels:
+        if "clean" in cls.__name__:
+            cls.bl_options = set()
+        bpy.utils.register_class(cls)
 
 
 def load() -> Iterator[float]:
     install()
+    open_panels()
     assert call(bpy.ops.video_mocap.take_load, True, filepath=str(TAKE)) == {"FINISHED"}
     log("worn:", entry().worn)
     yield from open_tab()
-    call(bpy.ops.view3d.view_selected)
     bpy.context.scene.frame_set(40)
+    call(bpy.ops.video_mocap.take_select)
+    call(bpy.ops.view3d.view_selected)
     yield 1.5
     shot("1-loaded")
 
@@ -144,21 +150,12 @@ def floor_by_a_click() -> Iterator[float]:
 
 def panels() -> Iterator[float]:
     call(bpy.ops.video_mocap.take_select, True)
-    shots = {
-        "4-panel": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_takes", "VIDEO_MOCAP_PT_cleaning"),
-        "5-panel-world": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_cleaning", "VIDEO_MOCAP_PT_clean_world",
-                          "VIDEO_MOCAP_PT_clean_smooth"),
-        "6-panel-contacts": ("VIDEO_MOCAP_PT_capture", "VIDEO_MOCAP_PT_cleaning", "VIDEO_MOCAP_PT_clean_contacts",
-                             "VIDEO_MOCAP_PT_clean_loop"),
-    }  # fmt: skip
-    for name, open_panels in shots.items():
-        opened(*open_panels)
-        _, area, _, ui = view()
-        area.tag_redraw()
-        yield 0.7
-        ui.active_panel_category = "Mocap"
+    window, area, _, ui = view()
+    for page in range(4):
+        shot(f"4-panel-{page}")
+        with bpy.context.temp_override(window=window, area=area, region=ui):
+            bpy.ops.view2d.scroll_down(deltay=600)
         yield 1.0
-        shot(name)
 
 
 drive(load, every_button, slider, floor_by_a_click, panels)

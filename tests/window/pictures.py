@@ -1,0 +1,99 @@
+"""Take the README's pictures of the sidebar in a real Blender window: `python3 packaging/dev.py pictures --blender ...`
+
+    VIDEO_MOCAP_PYTHON=... BLENDER_USER_RESOURCES=EMPTY_FOLDER \
+        blender --python tests/window/pictures.py -- EXTENSION.zip VIDEO OUT_FOLDER
+
+Writes NAME.png of the whole screen and NAME.json, the part of it that is worth showing: x, y, width, height in pixels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from driving import OUT, VIDEO, addon, call, drive, install, log, open_tab, settings, shot, until, view
+
+VARIABLE = "VIDEO_MOCAP_PYTHON"
+
+
+def picture(name: str, sidebar_only: bool = False) -> None:
+    """The 3D view with its sidebar, or the sidebar alone."""
+    window, area, _, ui = view()
+    part = ui if sidebar_only else area
+    place = [part.x, window.height - part.y - part.height, part.width, part.height]
+    shot(name)
+    (OUT / f"{name}.json").write_text(json.dumps(place))
+
+
+def open_panels(*names: str) -> None:
+    """Let these start open and all others closed; Blender asks for it when it draws them for the first time."""
+    modules = ("ui", "cleaning.panel", "retarget.panel")
+    panels = [c for m in modules for c in addon(m).classes if issubclass(c, bpy.types.Panel)]
+    for cls in reversed(panels):
+        bpy.utils.unregister_class(cls)
+    for cls in panels:
+        cls.bl_options = set() if cls.__name__.rpartition("_PT_")[2] in names else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+
+
+def first_run() -> Iterator[float]:
+    """What somebody sees who has just installed the zip."""
+    python = os.environ.pop(VARIABLE)
+    install()
+    open_panels("capture", "takes", "cleaning", "clean_world", "clean_contacts")
+    addon("environment").forget()
+    yield from open_tab()
+    picture("set-up", sidebar_only=True)
+    os.environ[VARIABLE] = python
+    addon("environment").forget()
+
+
+def captured() -> Iterator[float]:
+    settings().video, settings().end, settings().people = str(VIDEO), 4.0, "LARGEST"
+    assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
+    yield from until(lambda: not addon("runner").queue, 500.0)
+    assert addon("runner").last.error is None, addon("runner").last.error
+    log("captured", [entry.name for entry in settings().takes])
+    bpy.context.scene.frame_set(70)
+    call(bpy.ops.video_mocap.take_select)
+    call(bpy.ops.view3d.view_axis, type="FRONT")
+    yield 1.0
+    call(bpy.ops.view3d.view_orbit, angle=0.35, type="ORBITUP")
+    call(bpy.ops.view3d.view_orbit, angle=0.6, type="ORBITLEFT")
+    call(bpy.ops.view3d.view_selected)
+    yield 2.0
+    picture("captured")
+
+
+def through_the_camera() -> Iterator[float]:
+    _, area, _, _ = view()
+    bpy.context.scene.camera = settings().takes[0].camera
+    call(bpy.ops.video_mocap.match_scene)
+    area.spaces[0].region_3d.view_perspective = "CAMERA"
+    yield 1.0
+    call(bpy.ops.view3d.view_center_camera)
+    yield 2.5
+    picture("through-the-camera")
+    area.spaces[0].region_3d.view_perspective = "PERSP"
+
+
+def cleaning() -> Iterator[float]:
+    call(bpy.ops.video_mocap.contacts_show)
+    call(bpy.ops.video_mocap.contact_here)
+    settings().takes[0].cleaning.smooth_all = 0.4
+    window, area, _, ui = view()
+    with bpy.context.temp_override(window=window, area=area, region=ui):
+        for _ in range(20):
+            bpy.ops.view2d.scroll_down(deltay=200)
+    area.tag_redraw()
+    yield 2.0
+    picture("cleaning", sidebar_only=True)
+
+
+drive(first_run, captured, through_the_camera, cleaning)
