@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from ..core import rotations
+from ..core.errors import MocapError
 from ..core.rotations import Array
 from ..look import BOX, Field, Look
-from . import camcalib, checkpoints, crops, vitpose
+from . import camcalib, checkpoints, crops, vitpose, whmr
 from .checkpoints import Weights
 from .hmr2 import HMR2, JOINTS, TOKEN
 from .runtime import Runner, device_of
@@ -29,6 +30,9 @@ CAMERA: Field = ("camcalib", "<f4", (3,))  # vertical field of view, pitch, roll
 TOKEN_FIELDS = (BOX, TOKENS)
 HMR2_FIELDS = (BOX, SMPL, BETAS)
 CAMCALIB_FIELDS = (CAMERA,)
+DOWN: Field = ("whmr_down", "<f4", (3,))  # gravity's direction by W-HMR, camera axes
+WHMR_FIELDS = (CAMERA, DOWN)
+BATCH = 16  # crops at a time, of networks that are no Runner's
 CALIBRATE_EVERY = 15  # frames: cameras turn slower than people move
 
 
@@ -131,6 +135,47 @@ class CamCalibLooker:
                 self._due = seen.frame.index + CALIBRATE_EVERY
                 self._last = self._runner([crops.camcalib(seen.frame.rgb)], self._network).numpy()[0]
             seen.record["camcalib"] = self._last
+
+
+class WHMRLooker:
+    """Writes where W-HMR's OrientCorrect sees down, with the camera that the CamCalib in the same file guesses."""
+
+    def __init__(self, file: Path, markers: Path, device: str) -> None:
+        """markers: W-HMR's file of vertex numbers. Raises as HMR2Looker."""
+        weights = checkpoints.read(file)
+        self._calibration = CamCalibLooker(file, device)
+        smpl = checkpoints.part(weights, "regressor.0.smpl.")
+        needed = ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "parents")
+        if lacking := [name for name in needed if name not in smpl]:
+            seems = checkpoints.looks_like(weights)
+            what = f"{file.name} looks like {seems}; W-HMR was expected, with SMPL's {lacking[0]} in it."
+            raise MocapError("model-wrong", what)
+        surface = whmr.Surface.of(smpl, torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64)))
+        self._device = device_of(device)
+        surface = whmr.Surface(*(part.to(self._device) for part in surface))
+        inner = checkpoints.part(weights, "feature_extractor.")
+        network = whmr.WHMR(surface, size_of(inner), len(weights["global_orient.fc1.bias"]))
+        checkpoints.load(network, weights, "W-HMR", file)
+        self._network = network.to(self._device)
+
+    @torch.inference_mode()
+    def look(self, looks: Sequence[Look]) -> None:
+        """See `look.Looker`."""
+        self._calibration.look(looks)
+        for start in range(0, len(looks), BATCH):
+            some = looks[start : start + BATCH]
+            boxes = np.array([crops.square(look.box) for look in some])
+            pictures = np.stack([crops.whmr(look.frame.rgb, box) for look, box in zip(some, boxes, strict=True)])
+            height, width = some[0].frame.rgb.shape[:2]
+            angles = torch.from_numpy(np.array([look.record["camcalib"] for look in some]))
+            box = torch.from_numpy(boxes).float()
+            inputs = (
+                torch.from_numpy(pictures), whmr.place_in_picture(box, width, height), box[:, 2],
+                camcalib.world_to_camera(angles[:, 1], angles[:, 2]),
+            )  # fmt: skip
+            person = self._network(*(x.to(self._device) for x in inputs))
+            for look, down in zip(some, whmr.down(person).cpu().numpy(), strict=True):
+                look.record["whmr_down"] = down
 
 
 def count(weights: Weights, prefix: str) -> int:

@@ -20,6 +20,7 @@ from ..stages import BodySolver, FootRefiner, Orienter, Tracker
 _TOKENS: tuple[Field, ...] = (BOX, ("token", "<f4", (1024,)))
 _SMPL: tuple[Field, ...] = (BOX, ("smpl", "<f4", (24, 4)), ("betas", "<f4", (10,)))
 _CAMCALIB: tuple[Field, ...] = (("camcalib", "<f4", (3,)),)
+_WHMR: tuple[Field, ...] = (*_CAMCALIB, ("whmr_down", "<f4", (3,)))
 _TORCH = ("torch", "cv2")
 
 
@@ -77,6 +78,12 @@ def _look_camcalib(job: Job) -> Looker:
     return CamCalibLooker(_file("camcalib"), job.device)
 
 
+def _look_whmr(job: Job) -> Looker:
+    from .lookers import WHMRLooker
+
+    return WHMRLooker(_file("whmr"), _file("whmr-markers"), job.device)
+
+
 def _hmr2(job: Job) -> BodySolver:
     from .solvers import HMR2Solver
 
@@ -105,6 +112,12 @@ def _camcalib(job: Job) -> Orienter:
     from .solvers import CamCalibOrienter
 
     return CamCalibOrienter()
+
+
+def _whmr(job: Job) -> Orienter:
+    from .solvers import WHMROrienter
+
+    return WHMROrienter()
 
 
 ENGINES: dict[str, dict[str, Engine]] = {
@@ -204,6 +217,17 @@ ENGINES: dict[str, dict[str, Engine]] = {
             memory="0.1 GB",
             look=_look_camcalib,
             fields=_CAMCALIB,
+        ),
+        "whmr": Engine(
+            what="which way is down by W-HMR's OrientCorrect and CamCalib, beside any body engine",
+            licence=_licence("whmr"),
+            make=_whmr,
+            packages=_TORCH,
+            group="gpu",
+            published=("whmr", "whmr-markers"),
+            memory="0.6 GB",
+            look=_look_whmr,
+            fields=_WHMR,
         ),
     },
 }

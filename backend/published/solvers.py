@@ -25,12 +25,13 @@ from ..core.skeleton import Skeleton
 from ..motion import footmr
 from ..stages import Camera, Motion
 from . import camcalib, checkpoints, crops, gvhmr
-from .lookers import CAMERA, SMPL, TOKENS, count
+from .lookers import CAMERA, DOWN, SMPL, TOKENS, count
 from .runtime import device_of
 
 BODY = 22
 GVHMR_SPREAD = np.radians(5.0)  # how far its gravity may be off, and CamCalib's: taken, not measured
 CAMCALIB_SPREAD = np.radians(6.0)
+WHMR_SPREAD = np.radians(8.0)  # of a single frame
 
 
 class HMR2Solver(AnalyticSolver):
@@ -131,6 +132,16 @@ class CamCalibOrienter:
         _, pitch, roll = torch.from_numpy(_field(observations, CAMERA[0]).astype(float)).unbind(-1)
         spread = np.full(len(motion.times), CAMCALIB_SPREAD)
         return replace(motion, down=camcalib.down(pitch, roll).numpy(), spread=spread)
+
+
+class WHMROrienter:
+    """Orientation engine `whmr`: down is where W-HMR's OrientCorrect says that the body is upright; pose and shape stay
+    those of the body engine. See `stages.Orienter`."""
+
+    def orient(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
+        """The motion with `down` and `spread`. Raises MocapError keypoints-lack."""
+        down = rotations.normalize(_field(observations, DOWN[0]))
+        return replace(motion, down=down, spread=np.full(len(motion.times), WHMR_SPREAD))
 
 
 def gvhmr_inputs(observations: NDArray[Any], camera: Camera, keypoints: int) -> tuple[Tensor, Tensor, Tensor]:

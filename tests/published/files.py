@@ -17,6 +17,7 @@ from backend.published.gvhmr import NetworkEncoderRoPE
 from backend.published.hmr2 import HMR2
 from backend.published.vit import ViTSize
 from backend.published.vitpose import ViTPose
+from backend.published.whmr import WHMR, Surface
 
 SMALL = ViTSize(width=32, layers=1, heads=2)
 GVHMR_LAYERS = 1
@@ -83,6 +84,24 @@ def rtmpose(path: Path) -> Path:
         "head.final_layer.weight": torch.rand(133, 8, 7, 7),
     }
     torch.save({"meta": {}, "state_dict": weights}, path)
+    return path
+
+
+def whmr(path: Path) -> Path:
+    """W-HMR with SMPL's buffers (of a small made-up body) and CamCalib in it."""
+    joints, vertices = 24, 90
+    smpl = {
+        "v_template": torch.rand(vertices, 3),
+        "shapedirs": 0.01 * torch.randn(vertices, 3, 10),
+        "posedirs": 0.01 * torch.randn(207, 3 * vertices),
+        "J_regressor": torch.rand(joints, vertices).softmax(-1),
+        "lbs_weights": torch.rand(vertices, joints).softmax(-1),
+        "parents": torch.tensor([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]),
+    }
+    network = WHMR(Surface.of(smpl, torch.arange(67)), SMALL, hidden=16)
+    weights = named("", network) | named("cam_model.", CameraRegressor(width=8))
+    weights |= {f"regressor.0.smpl.{name}": tensor for name, tensor in smpl.items()}
+    torch.save({"model": weights}, path)
     return path
 
 

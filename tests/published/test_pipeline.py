@@ -33,12 +33,14 @@ MAKE: dict[str, Callable[[Path], Path]] = {
     "footmr": lambda path: files.gvhmr(path, feet=True),
     "vitpose": files.vitpose,
     "camcalib": files.camcalib,
+    "whmr": files.whmr,
 }
 CHAINS = [
     {"body": "hmr2"},
     {"body": "gvhmr"},
     {"body": "gvhmr23", "feet": "footmr-published", "keypoints": "vitpose"},
     {"orient": "camcalib"},
+    {"orient": "whmr"},
 ]
 
 
@@ -56,6 +58,8 @@ def added(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(VARIABLE, str(home / "models"))
     for name, make in MAKE.items():
         Library().add(name, make(home / f"{name}.ckpt"))
+    np.save(home / "smpl_ssm.npy", np.arange(67))
+    Library().add("whmr-markers", home / "smpl_ssm.npy")
     return home
 
 
@@ -112,6 +116,7 @@ def test_the_registry_knows_what_the_lookers_write() -> None:
         ("body", "gvhmr", lookers.TOKEN_FIELDS),
         ("body", "gvhmr23", lookers.TOKEN_FIELDS),
         ("orient", "camcalib", lookers.CAMCALIB_FIELDS),
+        ("orient", "whmr", lookers.WHMR_FIELDS),
     ):
         assert registry.ENGINES[stage][name].fields == fields
     assert engines.choose({}, "cpu").record() == OBSERVATION
