@@ -270,13 +270,13 @@ class Capture:
         self._enter("key", 0)
         self.done, self.total = 0, len(self.paths)
         for path in self.paths:
-            take = yield from _in_thread(lambda path=path: read_take(path))
+            take, local = yield from _in_thread(lambda path=path: (read := read_take(path), read.rotations))
             told = take.provenance
             track = int(told.get("track", 1))
             body = skeleton.neutral().with_offsets(take["rest_offsets"])
             person = self.people.setdefault(track, Person(told.get("name", f"Person {track}"), body))
             person.body, person.reshaped = body, True
-            motion = (take.times, take.rotations, take.pelvis, take["confidence"])
+            motion = (take.times, local, take.pelvis, take["confidence"])
             yield from self._key(track, motion, told, "DONE", path, take)
             self.done += 1
             person.blocks.clear()  # the take has them better

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import bpy
 import numpy as np
@@ -17,22 +17,50 @@ MARGIN = 20  # pixels around the picture
 _active: Picker | None = None
 
 
-def fitted(size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float, float]:
-    """How a picture fills a region: left and bottom edge in pixels of the region, and the factor of its size."""
-    room = max(region[0] - 2 * MARGIN, 1), max(region[1] - 4 * MARGIN, 1)
-    factor = min(room[0] / size[0], room[1] / size[1])
-    return (region[0] - factor * size[0]) / 2, (region[1] - factor * size[1]) / 2, factor
+class Room(NamedTuple):
+    """The part of a region that nothing lies over, pixels of the region."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
 
 
-def to_picture(x: float, y: float, size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float]:
+def room_of(area: bpy.types.Area) -> Room:
+    """What sidebars and headers leave of a 3D view's main region, which they may lie over."""
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    left, bottom, right, top = 0, 0, region.width, region.height
+    for other in area.regions:
+        x0, y0 = other.x - region.x, other.y - region.y
+        inside = x0 < region.width and y0 < region.height and x0 + other.width > 0 and y0 + other.height > 0
+        if other.type == "TOOLS" and inside and other.width > 1:
+            left = max(left, x0 + other.width)
+        elif other.type == "UI" and inside and other.width > 1:
+            right = min(right, x0)
+        elif other.type in ("HEADER", "TOOL_HEADER") and inside and other.height > 1:
+            if y0 > region.height / 2:
+                top = min(top, y0)
+            else:
+                bottom = max(bottom, y0 + other.height)
+    return Room(left, bottom, right, top)
+
+
+def fitted(size: tuple[int, int], room: Room) -> tuple[float, float, float]:
+    """How a picture fills the room: left and bottom edge in pixels of the region, and the factor of its size."""
+    width, height = room.right - room.left, room.top - room.bottom
+    factor = min(max(width - 2 * MARGIN, 1) / size[0], max(height - 4 * MARGIN, 1) / size[1])
+    return room.left + (width - factor * size[0]) / 2, room.bottom + (height - factor * size[1]) / 2, factor
+
+
+def to_picture(x: float, y: float, size: tuple[int, int], room: Room) -> tuple[float, float]:
     """A point of the region (y up) in pixels of the picture (y down)."""
-    left, bottom, factor = fitted(size, region)
+    left, bottom, factor = fitted(size, room)
     return (x - left) / factor, size[1] - (y - bottom) / factor
 
 
-def to_region(box: Array, size: tuple[int, int], region: tuple[int, int]) -> tuple[float, float, float, float]:
+def to_region(box: Array, size: tuple[int, int], room: Room) -> tuple[float, float, float, float]:
     """A box of the picture as left, bottom, right, top in the region."""
-    left, bottom, factor = fitted(size, region)
+    left, bottom, factor = fitted(size, room)
     x0, y0, x1, y1 = (float(v) for v in box)
     return left + factor * x0, bottom + factor * (size[1] - y1), left + factor * x1, bottom + factor * (size[1] - y0)
 
@@ -59,7 +87,6 @@ class Picker:
 
         if file not in self._textures:
             image = bpy.data.images.load(file)
-            image.colorspace_settings.name = "Non-Color"  # the view is drawn as it is shown
             self._textures[file] = gpu.texture.from_image(image)
             bpy.data.images.remove(image)
         return self._textures[file]
@@ -73,19 +100,22 @@ class Picker:
         region, picture = bpy.context.region, self.scan.picture
         if region.as_pointer() != self._region or picture is None:
             return
-        size, room = picture.size, (region.width, region.height)
+        size, room = picture.size, room_of(self.area)
         left, bottom, factor = fitted(size, room)
         gpu.state.blend_set("ALPHA")
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
         shader.uniform_float("color", (0.0, 0.0, 0.0, 0.7))
-        corners = [(0, 0), (room[0], 0), (room[0], room[1]), (0, 0), (room[0], room[1]), (0, room[1])]
+        w, h = region.width, region.height
+        corners = [(0, 0), (w, 0), (w, h), (0, 0), (w, h), (0, h)]
         batch_for_shader(shader, "TRIS", {"pos": [(x, y, 0.0) for x, y in corners]}).draw(shader)
         draw_texture_2d(self._texture(str(picture.file)), (left, bottom), factor * size[0], factor * size[1])
         scale = bpy.context.preferences.system.ui_scale
         picks = bpy.context.scene.video_mocap.picks
         line = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
-        line.uniform_float("viewportSize", room)
+        line.uniform_float("viewportSize", (w, h))
         gpu.state.blend_set("ALPHA")
+        blf.enable(0, blf.SHADOW)
+        blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
         for person, box in enumerate(picture.boxes):
             mine = people.picked(picks, picture, person) is not None
             colour = PICKED if mine else OTHER
@@ -106,6 +136,7 @@ class Picker:
         blf.draw(
             0, f"{tr('Click whom to capture')}   ·   {where}   ·   {tr('arrow keys or wheel: others, Enter: done')}"
         )
+        blf.disable(0, blf.SHADOW)
         gpu.state.blend_set("NONE")
 
 
@@ -176,7 +207,7 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
 
     def _click(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
         region, picture = self._region(), _active.scan.picture
-        at = to_picture(event.mouse_x - region.x, event.mouse_y - region.y, picture.size, (region.width, region.height))
+        at = to_picture(event.mouse_x - region.x, event.mouse_y - region.y, picture.size, room_of(_active.area))
         person = picture.hit(*at)
         if person is not None:
             settings = context.scene.video_mocap

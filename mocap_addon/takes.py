@@ -204,7 +204,9 @@ def key_motion(
             owner["video_mocap_take"] = entry.path
             owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
         scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
-        _dress(entry)
+    yield
+    if found := look_up():
+        _dress(found[1])
 
 
 def _new_action(entry: VideoMocapTake) -> bpy.types.Action:

@@ -42,8 +42,11 @@ def _weigh(body: bpy.types.Object, surface: fit.Surface) -> None:
         if not share.any():
             continue
         group = body.vertex_groups.new(name=name)
-        for value in np.unique(share[share > 0.0]):  # one call for all vertices of one weight
-            group.add(np.flatnonzero(share == value).tolist(), float(value), "REPLACE")
+        heavy = np.flatnonzero(share)
+        heavy = heavy[np.argsort(share[heavy], kind="stable")]
+        steps = np.flatnonzero(np.diff(share[heavy])) + 1
+        for alike in np.split(heavy, steps):  # one call for all vertices of one weight
+            group.add(alike.tolist(), float(share[alike[0]]), "REPLACE")
 
 
 def _material(number: int) -> bpy.types.Material:

@@ -88,13 +88,13 @@ def test_a_click_means_the_box_under_it(addon):
         1.0, np.array([[0, 0, 100, 100], [20, 20, 60, 90.0]]), (200, 100), Path("a.jpg"), (Path("b"), Path("c"))
     )
     assert (picture.hit(5, 5), picture.hit(30, 30), picture.hit(150, 50)) == (0, 1, None)
-    fitted, region = addon.picker.fitted, (840, 580)
-    left, bottom, factor = fitted(picture.size, region)
-    assert factor == 4 and (left, bottom) == (20, 90)
+    region = addon.picker.Room(10, 0, 850, 580)  # a tool bar at the left
+    left, bottom, factor = addon.picker.fitted(picture.size, region)
+    assert factor == 4 and (left, bottom) == (30, 90)
     for x, y in ((0, 0), (200, 100), (37, 81)):
         corner = addon.picker.to_region(np.array([x, y, x, y]), picture.size, region)
         assert addon.picker.to_picture(corner[0], corner[1], picture.size, region) == pytest.approx((x, y))
-    assert addon.picker.to_region(picture.boxes[0], picture.size, region) == (20, 90, 420, 490)
+    assert addon.picker.to_region(picture.boxes[0], picture.size, region) == (30, 90, 430, 490)
 
 
 def test_quality_sets_rate_and_engines_that_can_run(bpy, addon, settings, two, monkeypatch):

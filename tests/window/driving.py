@@ -85,8 +85,14 @@ def click(y: int) -> Iterator[float]:
 def open_tab() -> Iterator[float]:
     _, area, _, ui = view()
     area.spaces[0].show_region_ui = True
-    yield 1.0  # the sidebar knows its tabs once it was drawn
-    ui.active_panel_category = "Mocap"
+    deadline = time.monotonic() + 60
+    while ui.active_panel_category != "Mocap":  # the sidebar knows its tabs once it was drawn
+        assert time.monotonic() < deadline
+        yield 1.0
+        try:
+            ui.active_panel_category = "Mocap"
+        except TypeError:
+            continue
     area.tag_redraw()
     yield 1.0
 
