@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blender", type=Path, required=True)
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as profile, tempfile.TemporaryDirectory() as shots:
+    with tempfile.TemporaryDirectory(prefix="blender-") as profile, tempfile.TemporaryDirectory() as shots:
         settings = os.environ | {"BLENDER_USER_RESOURCES": profile, "VIDEO_MOCAP_PYTHON": sys.executable}
         script = [str(options.blender), "--python", "tests/window/pictures.py", "--"]
         status = subprocess.run([*script, str(build()), str(fetch_clip()), shots], cwd=ROOT, env=settings).returncode

@@ -41,26 +41,27 @@ def fit(times: Array, goal: Array, sigma: Array, force: Array | float, drive: Ar
 
 
 def _pentadiagonal(main: Array, one: Array, two: Array, right: Array) -> Array:
-    """Solve a symmetric positive definite system with two diagonals (T,) below the main one; right (T, C)."""
+    """Solve a symmetric positive definite system with two diagonals (T,) below the main one; right (T, C).
+
+    Plain floats: rows depend on each other, and arrays of three numbers cost more than they save.
+    """
     count = len(main)
-    d, e, f = main.tolist(), one.tolist(), two.tolist()
-    x = np.array(right, float)
-    # L D L^T with unit lower L; e and f become L's diagonals.
-    for i in range(count):
-        if i + 1 < count:
-            step = e[i]
-            e[i] = step / d[i]
-            d[i + 1] -= e[i] * step
-            x[i + 1] -= e[i] * x[i]
+    d, e, f = main.tolist(), one.tolist(), two.tolist()  # L D L^T with unit lower L: e and f become its diagonals
+    for i in range(count - 1):
+        step = e[i]
+        e[i] = step / d[i]
+        d[i + 1] -= e[i] * step
         if i + 2 < count:
             far = f[i]
             f[i] = far / d[i]
             d[i + 2] -= f[i] * far
             e[i + 1] -= f[i] * step
-            x[i + 2] -= f[i] * x[i]
-    x /= np.array(d)[:, None]
-    for i in range(count - 2, -1, -1):
-        x[i] -= e[i] * x[i + 1]
-        if i + 2 < count:
-            x[i] -= f[i] * x[i + 2]
-    return x
+    columns = []
+    for x in right.T.tolist():
+        for i in range(1, count):
+            x[i] -= e[i - 1] * x[i - 1] + (f[i - 2] * x[i - 2] if i > 1 else 0.0)
+        x = [value / scale for value, scale in zip(x, d, strict=True)]
+        for i in range(count - 2, -1, -1):
+            x[i] -= e[i] * x[i + 1] + (f[i] * x[i + 2] if i + 2 < count else 0.0)
+        columns.append(x)
+    return np.array(columns).T

@@ -12,8 +12,9 @@ class VIDEO_MOCAP_UL_contacts(bpy.types.UIList):
     """Spans in which a heel or toes stand."""
 
     def draw_item(self, context, layout, data, contact, icon, active_data, active_property, index) -> None:
-        row = layout.row(align=True)
-        row.label(text=properties.TRACKS[contact.track], icon="KEYFRAME")
+        split = layout.split(factor=0.45, align=True)
+        split.label(text=properties.TRACKS[contact.track])
+        row = split.row(align=True)
         row.prop(contact, "first", text="", emboss=False)
         row.prop(contact, "last", text="", emboss=False)
 

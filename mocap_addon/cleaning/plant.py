@@ -45,12 +45,27 @@ def plant(base: SourceMotion, motion: SourceMotion, contacts: NDArray[np.uint8])
     """
     old, new = base.contacts > 0, np.asarray(contacts) > 0
     out = replace(motion, contacts=new.astype(np.uint8))
-    smoothed = motion.local is not base.local or motion.pelvis is not base.pelvis
-    changed = (old != new).any(axis=1)
-    inner = np.ones(len(changed), bool) if smoothed else dilated(motion.times, changed, EASE)
+    if motion.local is not base.local or motion.pelvis is not base.pelvis:
+        return _planted(base, out, old, np.ones(len(new), bool))
+    inner = dilated(motion.times, (old != new).any(axis=1), EASE)
     if not inner.any():
         return out
+    local, pelvis = motion.local.copy(), motion.pelvis.copy()
+    for start, end in runs(dilated(motion.times, inner, BLEND)):  # one stretch after the other: takes are long
+        rows = slice(max(start - 1, 0), end + 1)
+        part = SourceMotion(out.times[rows], out.body, out.local[rows], out.pelvis[rows], out.contacts[rows])
+        solved = _planted(part, part, old[rows], inner[rows])
+        local[rows], pelvis[rows] = solved.local, solved.pelvis
+    return replace(out, local=local, pelvis=pelvis)
+
+
+def _planted(
+    base: SourceMotion, motion: SourceMotion, old: NDArray[np.bool_], inner: NDArray[np.bool_]
+) -> SourceMotion:
+    """The same for one stretch. old: (T, 4) contacts of the base; inner: (T,) where feet may be corrected."""
+    new = motion.contacts > 0
     turned, joints = skeleton.forward_kinematics(motion.body, motion.local, motion.pelvis)
+    smoothed = motion.local is not base.local or motion.pelvis is not base.pelvis
     before = skeleton.forward_kinematics(base.body, base.local, base.pelvis) if smoothed else (turned, joints)
     found = []
     for side, name in enumerate(("left", "right")):
@@ -58,19 +73,10 @@ def plant(base: SourceMotion, motion: SourceMotion, contacts: NDArray[np.uint8])
         back = None
         if smoothed:
             back = rotations.to_axis_angle(rotations.multiply(before[0][:, ankle], rotations.inverse(turned[:, ankle])))
-        found.append(
-            _foot(
-                motion.times,
-                old[:, tracks],
-                new[:, tracks],
-                inner,
-                joints[:, ankle],
-                feet.source_sole(motion.body, turned, joints, name) - joints[:, None, ankle],
-                _pair(feet.source_sole(base.body, *before, name)),
-                back,
-            )
-        )
-    return _with_legs(out, turned, joints, inner, found)
+        sole = feet.source_sole(motion.body, turned, joints, name) - joints[:, None, ankle]
+        stood = _pair(feet.source_sole(base.body, *before, name))
+        found.append(_foot(motion.times, old[:, tracks], new[:, tracks], inner, joints[:, ankle], sole, stood, back))
+    return _with_legs(motion, turned, joints, inner, found)
 
 
 def _pair(sole: Array) -> Array:
@@ -95,10 +101,11 @@ def _foot(
     if back is not None:
         goal = np.where(stands[:, None], back, 0.0)
     sigma[stands | ~inner] = PINNED
-    flat = new.all(axis=1)
+    flat, flat_before = new.all(axis=1), old.all(axis=1)
     for start, end in runs(flat):
         rows = slice(start, end)
-        goal[rows] = np.where(old[rows].all(axis=1)[:, None], goal[rows], _flat(sole, old.all(axis=1), rows))
+        if not flat_before[rows].all():
+            goal[rows] = np.where(flat_before[rows, None], goal[rows], _flat(sole, flat_before, rows))
     turn = rotations.from_axis_angle(fit(times, goal, sigma, TURN_FORCE))
     points = ankle[:, None] + _pair(rotations.rotate(turn[:, None], sole))
 

@@ -146,13 +146,9 @@ def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
     if settings.cleaned and actions.checksum(settings.cleaned) != settings.cleaned.get(WRITTEN):
         settings.edited = True
         return False
-    _share(scene, entry)
-    _clean(scene, entry)
-    if settings.together:
-        for other in takes.of_capture(scene, entry.key.partition(":")[0]):
-            if other.key != entry.key and obstacle(other) is None:
-                begin(scene, other)
-                _clean(scene, other)
+    moved = _share(scene, entry)
+    for each in (entry, *moved):
+        _clean(scene, each)
     return True
 
 
@@ -192,24 +188,33 @@ def _drop(settings: VideoMocapCleaning, which: str) -> None:
 # ---- the clip's world
 
 
-def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
-    """Floor, upright and facing for everyone of the clip, and for its camera."""
-    settings = entry.cleaning
-    others = [other for other in takes.of_capture(scene, entry.key.partition(":")[0]) if other.key != entry.key]
+def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
+    """Floor, upright and facing for everyone of the clip, and for its camera; -> the others that this moves."""
+    settings, moved = entry.cleaning, []
     with quiet():
-        for other in others:
-            if settings.together and obstacle(other) is None:
-                begin(scene, other)
+        for other in takes.of_capture(scene, entry.key.partition(":")[0]):
+            if other.key == entry.key or obstacle(other):
+                continue
+            if not settings.together:
+                other.cleaning.together = False
+                continue
+            begin(scene, other)
+            mine = [_plain(getattr(settings, name)) for name in SHARED]
+            if mine != [_plain(getattr(other.cleaning, name)) for name in SHARED]:
                 for name in SHARED:
                     setattr(other.cleaning, name, getattr(settings, name))
-            elif not settings.together:
-                other.cleaning.together = False
+                moved.append(other)
     if entry.camera and settings.together:
         lean = (settings.lean_forward, settings.lean_left)
         turn, shift = world.turn_of(np.array(settings.pivot), settings.facing, lean, settings.turn, settings.lift)
         applied = np.array(entry.camera.get(APPLIED, NOWHERE))
         shift = rotations.rotate(turn, applied[4:]) + shift
         _move_camera(entry.camera, rotations.multiply(turn, applied[:4]), shift)
+    return moved
+
+
+def _plain(value: object) -> object:
+    return tuple(value) if hasattr(value, "__len__") else value
 
 
 def _move_camera(view: bpy.types.Object, turn: Array, shift: Array) -> None:

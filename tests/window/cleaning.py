@@ -16,7 +16,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from driving import VIDEO as TAKE
-from driving import addon, call, drive, install, log, open_tab, settings, shot, view
+from driving import addon, call, drive, install, log, open_tab, panels_open, settings, shot, view
 
 
 def entry():
@@ -37,21 +37,9 @@ def fingerprint() -> tuple:
     )
 
 
-def open_panels() -> None:
-    """Let closed panels start open; Blender asks for that when it draws them for the first time."""
-    classes = [cls for module in ("ui", "cleaning.panel", "retarget.panel") for cls in addon(module).classes]
-    panels = [cls for cls in classes if issubclass(cls, bpy.types.Panel)]
-    for cls in reversed(panels):
-        bpy.utils.unregister_class(cls)
-    for cls in panels:
-        if "clean" in cls.__name__:
-            cls.bl_options = set()
-        bpy.utils.register_class(cls)
-
-
 def load() -> Iterator[float]:
     install()
-    open_panels()
+    panels_open(lambda name: name == "capture" or "clean" in name)
     assert call(bpy.ops.video_mocap.take_load, True, filepath=str(TAKE)) == {"FINISHED"}
     log("worn:", entry().worn)
     yield from open_tab()
@@ -158,4 +146,20 @@ def panels() -> Iterator[float]:
         yield 1.0
 
 
-drive(load, every_button, slider, floor_by_a_click, panels)
+def in_german() -> Iterator[float]:
+    """The same panels through Blender's own table of translations."""
+    preferences = bpy.context.preferences.view
+    try:
+        preferences.language = "de_DE"
+    except TypeError:
+        log("this Blender was built without languages")
+        return
+    preferences.use_translate_interface = preferences.use_translate_tooltips = True
+    yield 1.5
+    assert addon("translations").tr("Back to raw") == "Zurück zum Rohen"
+    shot("5-german")
+    preferences.language = "en_US"
+    yield 1.0
+
+
+drive(load, every_button, slider, floor_by_a_click, panels, in_german)

@@ -97,6 +97,17 @@ def open_tab() -> Iterator[float]:
     yield 1.0
 
 
+def panels_open(wanted: Callable[[str], bool]) -> None:
+    """Let those panels start open whose name is wanted, and all others closed. Blender asks for it when it draws them
+    for the first time, so this comes before `open_tab`."""
+    panels = [cls for cls in addon("registration").CLASSES if issubclass(cls, bpy.types.Panel)]
+    for cls in reversed(panels):
+        bpy.utils.unregister_class(cls)
+    for cls in panels:
+        cls.bl_options = set() if wanted(cls.__name__.rpartition("_PT_")[2]) else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+
+
 def install() -> None:
     """The extension from its zip, and an empty scene."""
     call(bpy.ops.extensions.package_install_files, filepath=str(ZIP), repo="user_default", enable_on_install=True)
