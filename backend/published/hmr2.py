@@ -42,7 +42,9 @@ class HMR2(nn.Module):
 
     def forward(self, image: Tensor) -> Person:
         """image (B, 3, 256, 192), normalised as `crops` does."""
-        return self.smpl_head(self.backbone(image))
+        features = self.backbone(image)
+        with torch.autocast(image.device.type, enabled=False):  # half precision is for the large part
+            return self.smpl_head(features.float())
 
 
 class SMPLHead(nn.Module):
