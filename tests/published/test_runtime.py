@@ -70,7 +70,7 @@ def test_devices_that_are_not_there(name: str) -> None:
 
 
 def test_half_precision_turns_joints_by_less_than_a_degree() -> None:
-    """bfloat16, on a small network of random weights; the head stays in float32. Seen so far: 0.1 degrees on average."""
+    """bfloat16, on a small network of random weights; the head stays in float32. Seen: 0.1 degrees on average."""
     torch.manual_seed(0)
     network = HMR2(ViTSize(160, 4, 4), layers=2).eval()
     crops = list(torch.randn(4, 3, 256, 192).numpy())
