@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import engines
+from .core.errors import MocapError
 from .core.protocol import Message
 from .job import Job, Resolve
 from .observations import read_about, restore, video_of
@@ -26,6 +27,9 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     """
     progress = Progress(emit, cancelled)
     progress.stage("prepare", 0, 0)
+    if seeing := set(asked.engines) & {"track", "keypoints"}:
+        what = f"Another engine for {', '.join(sorted(seeing))} needs the video."
+        raise MocapError("bad-request", what, "Capture it again.")
     about = read_about(asked.observations)
     settings, info = about["settings"], video_of(about)
     job = Job(
@@ -47,6 +51,9 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     store = restore(asked.observations, folder)
     try:
         with store:
+            if lacking := set(chain.record().names or ()) - set(store.record.names or ()):
+                what = f"The chosen engines look at the pictures themselves ({', '.join(sorted(lacking))})."
+                raise MocapError("engine-unavailable", what, "Capture the video again with these engines.")
             store.warnings.extend((code, what) for code, what in about["warnings"])
             run = Run(job, choice, info, chain, chain.body(job), store, progress)
             return finish(run, about["video"]["sha256"], asked.observations)

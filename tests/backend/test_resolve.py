@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from clips import backend, person_pictures, start_serve, write_video
 from backend.core.errors import MocapError
 from backend.core.protocol import REPLIES, REQUESTS, decode, encode
 from backend.core.take import read_take
+from backend.engines import ENGINES
 from backend.job import Job, Resolve
 from backend.observations import read_about
 from backend.pipeline import capture
@@ -92,6 +94,17 @@ def test_a_tilt_that_is_known_is_kept(captured, tilt):
     (path,) = solved_again(captured, f"tilt{tilt:g}.npz", tilt=tilt)
     looking = read_take(path)["R"][0][2]  # the camera's forward axis in the world
     assert np.degrees(np.arcsin(-looking[2])) == pytest.approx(tilt, abs=1e-3)
+
+
+def test_engines_that_look_at_the_pictures_are_refused(captured, monkeypatch):
+    with pytest.raises(MocapError, match="needs the video"):
+        solved_again(captured, "seen.npz", engines={"track": "blazepose"})
+    looking = replace(ENGINES["body"]["analytic"], fields=(("tokens", "<f4", (1024,)),))
+    monkeypatch.setitem(ENGINES["body"], "looking", looking)
+    with pytest.raises(MocapError) as refused:
+        solved_again(captured, "seen.npz", engines={"body": "looking"})
+    assert refused.value.code == "engine-unavailable" and "again" in refused.value.fix
+    assert not list(captured.glob("seen*"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no keypoints", "other version"])

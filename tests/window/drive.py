@@ -36,7 +36,7 @@ from driving import (
     view,
 )
 
-BUTTON_Y = 150  # pixels from the top of the sidebar to the middle of the big button
+BUTTON_Y = 332  # pixels from the top of the sidebar to the middle of the big button
 
 
 def alive(pid: int) -> bool:
