@@ -27,7 +27,7 @@ from environment import ROOT, SetupError
 # Blender -> its module and the Python that it is built for.
 MODULES = {"4.2": ("4.2.23", "3.11"), "4.5": ("4.5.15", "3.11"), "5.0": ("5.0.1", "3.11"), "5.2": ("5.2.3", "3.13")}
 TOOLS = ("pytest>=9,<10", "hypothesis>=6.170,<7")
-WINDOW_SCRIPTS = {"drive.py": "clip", "cleaning.py": "take"}  # tests/window -> what it is given
+WINDOW_SCRIPTS = {"drive.py": "clip", "takes.py": "clip", "cleaning.py": "take"}  # tests/window -> what it is given
 LONGEST = 1800  # seconds that a window script may take
 OUT = ROOT / "out" / "matrix"
 

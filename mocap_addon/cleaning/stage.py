@@ -89,6 +89,7 @@ def begin(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
     """Remember the captured action and its contacts; nothing changes yet."""
     settings = entry.cleaning
     if settings.raw:
+        settings.base = settings.base or settings.raw  # somebody may have deleted the applied one
         return
     settings.raw = settings.base = takes.own_action(entry)
     motion = actions.read(scene, entry.armature, settings.raw)

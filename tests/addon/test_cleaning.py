@@ -319,3 +319,14 @@ def test_a_click_beside_the_foot_and_on_an_object(bpy, addon, scene, entry, sett
     along = Vector((0.5, 0.2, 2.3)) - start
     assert beside(moved, start, along, foot) == pytest.approx(0.3, abs=1e-4)
     assert beside(moved, start, Vector((0.0, 0.0, -1.0)), foot) == 0.0
+
+
+def test_actions_that_the_animator_deletes_are_missed_by_nobody(bpy, addon, scene, entry, settings, ops):
+    settings.trunk = 0.5
+    bpy.data.actions.remove(settings.cleaned)
+    settings.trunk = 0.6  # nothing is on the armature now; the next setting puts it back
+    assert settings.cleaned and entry.armature.animation_data.action == settings.cleaned
+    assert ops.clean_apply() == {"FINISHED"}
+    bpy.data.actions.remove(settings.base)
+    settings.trunk = 0.5
+    assert settings.base == settings.raw and entry.armature.animation_data.action == settings.cleaned
