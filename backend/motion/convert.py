@@ -47,13 +47,13 @@ STANDING_MORE = (4.0, 10.0, 18.0)  # degrees by which standing knees are more be
 
 # Words of CMU's titles, the first that fits decides.
 CATEGORIES = {
+    "gymnastics": r"cartwheel|jumping jack|\broll|\bflip|handstand|acrobat|somersault|gymnast|stretch",
+    "jump": r"jump|\bhop|leap",
     "climb_crawl": "climb|crawl|duck|swing legs",
-    "gymnastics": "cartwheel|jumping jack|roll|flip|handstand|acrobat|somersault|gymnast|stretch",
     "sport": "basketball|soccer|golf|baseball|football|tennis|ball",
     "dance": "dance|salsa|ballet|lady|charleston",
-    "martial_arts": "box|punch|strike|sword|martial|karate|tai chi|kick|fight",
-    "sit_rise": r"\bsit|stool|chair|lie|get up",
-    "jump": "jump|hop|leap",
+    "martial_arts": "boxing|punch|strike|sword|martial|karate|tai chi|kick|fight",
+    "sit_rise": r"\bsit|stool|chair|\blie\b|get up",
     "run": r"\brun|jog|sprint",
     "walk": "walk|march|stride|navigate|wander|step",
 }
