@@ -59,8 +59,9 @@ class Engine:
         """Licence and checksums of what it runs, for a take."""
         library = Library() if self.published else None
         added = {name: library.added[name].sha256 for name in self.published} if library else {}
+        ours = {name: motion_networks.checksum(name) for name in self.networks}
         return {
             "licence": self.licence,
-            "models": {**{model: embedded.MODELS[model] for model in self.models}, **added},
+            "models": {**{model: embedded.MODELS[model] for model in self.models}, **ours, **added},
             "commercial_use": all(MODELS[name].commercial for name in self.published),
         }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
 from .core.errors import MocapError
@@ -17,3 +19,9 @@ def model_path(name: str) -> Path:
     if not (path.is_file() and path.with_suffix(".safetensors").is_file()):
         raise MocapError("models-missing", f"The network {name} is not in {path.parent}.")
     return path
+
+
+@cache
+def checksum(name: str) -> str:
+    """SHA-256 of a network's weights, for takes to say what made them. Raises MocapError models-missing."""
+    return hashlib.sha256(model_path(name).with_suffix(".safetensors").read_bytes()).hexdigest()

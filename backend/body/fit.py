@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from ..core import keypoints, rotations
+from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera
+from . import seen
 
 # Joints that may be corrected, and how far off the network may have left them (one standard deviation, degrees).
 TURNED = {
@@ -25,31 +26,24 @@ TURNED = {
     "left_hip": 10.0, "right_hip": 10.0, "left_knee": 10.0, "right_knee": 10.0,
     "left_shoulder": 15.0, "right_shoulder": 15.0, "left_elbow": 15.0, "right_elbow": 15.0,
 }  # fmt: skip
-# Keypoints that pull, and how far off detectors see them (one standard deviation, share of the person's height).
-SEEN = {
-    "shoulder": 0.03, "elbow": 0.02, "wrist": 0.02, "hip": 0.03, "knee": 0.02, "ankle": 0.02,
-}  # fmt: skip
-STEADY = np.radians(2.5)  # how much a correction may change in a thirtieth of a second
+STEADY = np.radians(1.25)  # how much a correction may change in a thirtieth of a second
 ASIDE, DEPTH, MOVED = 0.05, 0.10, 0.01  # the pelvis: metres across, part of the distance along, metres a thirtieth
 ROBUST = 3.0  # standard deviations from which on a keypoint loses its say
 ROUNDS = 3
 GAP = 0.25  # seconds over which nothing is tied together
 
 _TURNED = [JOINT[name] for name in TURNED]
-_POINTS = [f"{side}_{name}" for name in SEEN for side in ("left", "right")]
-_JOINTS = [JOINT[name] for name in _POINTS]
-_KEYPOINTS = [keypoints.INDEX[name] for name in _POINTS]
-_SIGMA = np.array([SEEN[name.partition("_")[2]] for name in _POINTS])
 
 
 def _carries() -> NDArray[np.bool_]:
     """(points, turned joints): whether a joint moves a point."""
-    out = np.zeros((len(_JOINTS), len(_TURNED)), bool)
-    for row, joint in enumerate(_JOINTS):
-        while joint > 0:
-            joint = int(sk.PARENTS[joint])
+    out = np.zeros((len(seen.NAMES), len(_TURNED)), bool)
+    for row, carrier in enumerate(seen.CARRIERS):
+        joint = carrier
+        while joint >= 0:
             if joint in _TURNED:
                 out[row, _TURNED.index(joint)] = True
+            joint = int(sk.PARENTS[joint]) if joint else -1
     return out
 
 
@@ -65,13 +59,13 @@ def fitted(
     local and pelvis: what the network and the first placement say; (T,) OBSERVATIONs.
     """
     times = observations["time"].astype(float)
-    seen = observations["keypoints"][:, _KEYPOINTS].astype(float)
+    found = observations["keypoints"][:, seen.KEYPOINTS].astype(float)
     height = float(np.linalg.norm(skeleton.offsets[[1, 4, 7, 3, 6, 9, 12, 15]], axis=1).sum())
     prior, tie = _prior(pelvis), _ties(times)
     change = np.zeros((len(times), _FREE))
     for _ in range(ROUNDS):
         turned, joints = sk.forward_kinematics(skeleton, local, pelvis)
-        left, right = _pull(joints, seen, height, camera)
+        left, right = _pull(seen.seen_points(turned, joints), joints, found, height, camera)
         diagonal = left + prior
         right -= np.einsum("tij,tj->ti", prior, change)
         # Corrections change slowly: |change[t + 1] - change[t]|^2 in `tie`.
@@ -113,17 +107,17 @@ def _ties(times: Array) -> Array:
     return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
 
 
-def _pull(joints: Array, seen: Array, height: float, camera: Camera) -> tuple[Array, Array]:
+def _pull(points: Array, joints: Array, found: Array, height: float, camera: Camera) -> tuple[Array, Array]:
     """Normal equations of the keypoints: (T, free, free) and (T, free).
 
-    joints (T, 55, 3) metres, camera space; seen (T, points, 3) pixels and confidence; height in metres.
+    points (T, points, 3) where they should be seen and joints (T, 55, 3), metres, camera space; found (T, points, 3)
+    pixels and confidence; height in metres.
     """
-    points = joints[:, _JOINTS]
     depth = np.maximum(points[..., 2:], 0.1)
-    off = (seen[..., :2] - camera.center) / camera.focal * depth - points[..., :2]  # metres, across the view
-    sigma = _SIGMA * height
+    off = (found[..., :2] - camera.center) / camera.focal * depth - points[..., :2]  # metres, across the view
+    sigma = seen.SIGMA * height
     far = np.linalg.norm(off, axis=-1) / (ROBUST * sigma)
-    weight = seen[..., 2] ** 2 / (1 + far**2) ** 2 / sigma**2
+    weight = found[..., 2] ** 2 / (1 + far**2) ** 2 / sigma**2
 
     # A turn w of joint j moves point k by w x (k - j); the picture moves by the part across the line of sight.
     arm = points[:, :, None] - joints[:, None, _TURNED]

@@ -19,10 +19,13 @@ from ..onnx import Network
 from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, seen_points
+from .bones import measured
 from .fit import fitted
+from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
 
 BODY = 22  # joints that it turns
+SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ
 SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
 
 
@@ -32,13 +35,27 @@ class LifterSolver(AnalyticSolver):
     def __init__(self, threads: int = 1) -> None:
         self._network = Network("lifter", threads)
 
+    def measure(self, observations: NDArray[Any], camera: Camera) -> Skeleton:
+        """The person's proportions from (T,) OBSERVATIONs: as large as the 3D landmarks say, shaped as the keypoints
+        say, given the poses."""
+        points, _ = seen_points(observations, camera)
+        found = self._lift(observations, points, camera)
+        turned = sk.to_global(_local(found["camera"], found["pose"]))
+        size = size_of(super().measure(observations, camera))
+        return measured(turned, observations, camera, 1 + SIZE_TOLD * (size - 1))
+
+    def _lift(self, observations: NDArray[Any], points: Array, camera: Camera) -> dict[str, NDArray[np.float32]]:
+        """The network's outputs (T, ...) by name."""
+        times = observations["time"].astype(float)
+        return in_strands(
+            times, lambda rows: self._network(**tokens(observations[rows], points[rows], camera)._asdict())
+        )
+
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place `skeleton` in every frame; camera space."""
         points, weights = seen_points(observations, camera)
         times = observations["time"].astype(float)
-        found = in_strands(
-            times, lambda rows: self._network(**tokens(observations[rows], points[rows], camera)._asdict())
-        )
+        found = self._lift(observations, points, camera)
         local = _local(found["camera"], found["pose"])
         placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
         local, pelvis = fitted(local, placed, skeleton, observations, camera)

@@ -64,3 +64,8 @@ def proportioned(points: Array, weights: Array) -> Skeleton:
     offsets = body.offsets * scale[:, None]
     offsets[0] = body.offsets[0]
     return body.with_offsets(offsets)
+
+
+def size_of(skeleton: Skeleton) -> float:
+    """How much larger than the neutral body a skeleton is: the median over its measured parts."""
+    return float(np.median(_neutral_lengths(skeleton) / _neutral_lengths(neutral())))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from backend.body import fit
+from backend.body import fit, seen
 from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.rotations import IDENTITY, Array
@@ -27,18 +27,17 @@ def truth() -> tuple[Array, Array]:
     return local, np.tile([0.0, 0.0, 4.0], (FRAMES, 1))
 
 
-def seen(local: Array, pelvis: Array) -> np.ndarray:
+def observe(local: Array, pelvis: Array) -> np.ndarray:
     """Perfect keypoints of a pose."""
     out = np.zeros(FRAMES, OBSERVATION)
     out["time"] = np.arange(FRAMES) / 30
-    out["keypoints"][:, fit._KEYPOINTS, :2] = _pixels(local, pelvis)
-    out["keypoints"][:, fit._KEYPOINTS, 2] = 1.0
+    out["keypoints"][:, seen.KEYPOINTS, :2] = _pixels(local, pelvis)
+    out["keypoints"][:, seen.KEYPOINTS, 2] = 1.0
     return out
 
 
 def _pixels(local: Array, pelvis: Array) -> Array:
-    _, joints = sk.forward_kinematics(BODY, local, pelvis)
-    points = joints[:, fit._JOINTS]
+    points = seen.seen_points(*sk.forward_kinematics(BODY, local, pelvis))
     return points[..., :2] / points[..., 2:] * CAMERA.focal + CAMERA.center
 
 
@@ -52,7 +51,7 @@ def spoiled(local: Array) -> Array:
 
 def test_a_wrong_pose_is_put_right_and_a_right_one_stays(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    observed = seen(local, pelvis)
+    observed = observe(local, pelvis)
     before = np.linalg.norm(_pixels(spoiled(local), pelvis) - _pixels(local, pelvis), axis=-1).mean()
     fitted, placed = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA)
     after = np.linalg.norm(_pixels(fitted, placed) - _pixels(local, pelvis), axis=-1).mean()
@@ -64,7 +63,7 @@ def test_a_wrong_pose_is_put_right_and_a_right_one_stays(truth: tuple[Array, Arr
 
 def test_what_is_not_seen_stays_as_it_was(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    observed = seen(local, pelvis)
+    observed = observe(local, pelvis)
     observed["keypoints"][..., 2] = 0.0
     wrong = spoiled(local)
     fitted, placed = fit.fitted(wrong, pelvis, BODY, observed, CAMERA)
@@ -74,8 +73,8 @@ def test_what_is_not_seen_stays_as_it_was(truth: tuple[Array, Array]) -> None:
 
 def test_one_keypoint_far_off_has_little_say(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    observed = seen(local, pelvis)
-    wrist = fit._KEYPOINTS[fit._POINTS.index("left_wrist")]
+    observed = observe(local, pelvis)
+    wrist = seen.KEYPOINTS[seen.NAMES.index("left_wrist")]
     observed["keypoints"][20:24, wrist, 0] += 400.0
     fitted, placed = fit.fitted(local, pelvis, BODY, observed, CAMERA)
     off = np.linalg.norm(_pixels(fitted, placed) - _pixels(local, pelvis), axis=-1)
@@ -84,7 +83,7 @@ def test_one_keypoint_far_off_has_little_say(truth: tuple[Array, Array]) -> None
 
 def test_frames_far_apart_in_time_know_nothing_of_each_other(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    observed = seen(local, pelvis)
+    observed = observe(local, pelvis)
     observed["time"][20:] += 5.0
     observed["keypoints"][20:, :, 2] = 0.0
     fitted, _ = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA)
@@ -95,5 +94,5 @@ def test_frames_far_apart_in_time_know_nothing_of_each_other(truth: tuple[Array,
 
 def test_one_frame_is_enough(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    fitted, placed = fit.fitted(spoiled(local)[:1], pelvis[:1], BODY, seen(local, pelvis)[:1], CAMERA)
+    fitted, placed = fit.fitted(spoiled(local)[:1], pelvis[:1], BODY, observe(local, pelvis)[:1], CAMERA)
     assert fitted.shape == (1, sk.COUNT, 4) and placed.shape == (1, 3)

@@ -1,0 +1,42 @@
+"""Where keypoints are seen on a body: not in the joints' centres, and never quite the same.
+
+Measured on the rendered clips of docs/evaluation.md (millimetres, means of ten people; left side, the right one
+mirrored): detectors see shoulders on top of the joint and ankles at the shin's end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core import keypoints, rotations
+from ..core import skeleton as sk
+from ..core.rotations import Array
+from ..core.skeleton import INDEX as JOINT
+
+# Keypoint -> whose axes its place is told in (the joint's own or its parent's), that place (x out, y up, z ahead), and
+# how far off detectors are from it (one standard deviation, share of the person's height).
+_SEEN: dict[str, tuple[str, tuple[float, float, float], float]] = {
+    "shoulder": ("parent", (-21.0, 31.0, 8.0), 0.02),
+    "elbow": ("own", (17.0, 3.0, 21.0), 0.02),
+    "wrist": ("own", (21.0, 1.0, 0.0), 0.02),
+    "hip": ("parent", (-14.0, 0.0, 28.0), 0.02),
+    "knee": ("own", (11.0, 0.0, -11.0), 0.02),
+    "ankle": ("own", (9.0, 31.0, 19.0), 0.02),
+}
+NAMES = [f"{side}_{part}" for part in _SEEN for side in ("left", "right")]
+JOINTS = [JOINT[name] for name in NAMES]
+KEYPOINTS = [keypoints.INDEX[name] for name in NAMES]
+SIGMA = np.array([_SEEN[name.partition("_")[2]][2] for name in NAMES])
+CARRIERS = [
+    int(sk.PARENTS[joint]) if _SEEN[name.partition("_")[2]][0] == "parent" else joint
+    for name, joint in zip(NAMES, JOINTS, strict=True)
+]
+OFFSETS = 0.001 * np.array(
+    [np.array(_SEEN[part][1]) * ((1, 1, 1) if side == "left" else (-1, 1, 1))
+     for side, _, part in (name.partition("_") for name in NAMES)]
+)  # fmt: skip
+
+
+def seen_points(turned: Array, joints: Array) -> Array:
+    """Where the keypoints NAMES are seen (T, 12, 3), metres: turned (T, 55, 4) and joints (T, 55, 3) of a pose."""
+    return joints[:, JOINTS] + rotations.rotate(turned[:, CARRIERS], OFFSETS)
