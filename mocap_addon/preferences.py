@@ -6,7 +6,7 @@ from ..backend.core.errors import MocapError
 from . import compat, environment, files
 
 # What the backend is asked for; AUTO is the fastest device that every engine of it can use.
-DEVICES = {"AUTO": "cpu", "CPU": "cpu"}
+DEVICES = {"AUTO": "cpu", "CPU": "cpu", "CUDA": "cuda", "MPS": "mps"}
 
 
 class VideoMocapPreferences(bpy.types.AddonPreferences):
@@ -39,6 +39,8 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         items=(
             ("AUTO", "Automatic", "The fastest device that the engines can use"),
             ("CPU", "CPU", "The processor"),
+            ("CUDA", "GPU", "A card of NVIDIA or AMD, for published models; needs the PyTorch built for it"),
+            ("MPS", "Apple GPU", "For published models; needs PyTorch"),
         ),
     )
 
@@ -49,9 +51,11 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "folder")
         layout.prop(self, "smplx")
         layout.prop(self, "device")
-        from .setup import panel  # which itself needs the preferences
+        from . import models  # these need the preferences themselves
+        from .setup import panel
 
         panel.draw_preferences(layout)
+        models.draw(layout)
 
 
 def get() -> VideoMocapPreferences:

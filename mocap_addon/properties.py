@@ -7,7 +7,7 @@ from .cleaning import properties as cleaning
 from .retarget import properties as retarget
 
 # Stages whose engine can be chosen -> label.
-ENGINE_STAGES = {"track": "Tracking", "body": "Body", "feet": "Feet", "orient": "Upright"}
+ENGINE_STAGES = {"track": "Tracking", "keypoints": "Keypoints", "body": "Body", "feet": "Feet", "orient": "Upright"}
 
 # What a quality means: pictures a second (None: all of them), and engines other than the default where they can run.
 QUALITIES: dict[str, tuple[float | None, dict[str, str]]] = {
@@ -87,6 +87,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
         default="BALANCED",
     )
     engine_track: _engine("track")
+    engine_keypoints: _engine("keypoints")
     engine_body: _engine("body")
     engine_feet: _engine("feet")
     engine_orient: _engine("orient")

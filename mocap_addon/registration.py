@@ -12,6 +12,7 @@ from . import (
     clip,
     doctor,
     help,
+    models,
     operators,
     overlay,
     paths,
@@ -36,6 +37,7 @@ CLASSES = (
     *preferences.classes,
     *help.classes,
     *doctor.classes,
+    *models.classes,
     *properties.classes,
     *operators.classes,
     *take_operators.classes,
@@ -80,6 +82,7 @@ def unregister() -> None:
     setup_operators.stop()
     atexit.unregister(setup_operators.stop)
     doctor.stop()
+    models.stop()
     properties.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

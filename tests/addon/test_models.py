@@ -1,0 +1,55 @@
+"""The published models in the preferences: the real backend lists, adds and forgets them."""
+
+from __future__ import annotations
+
+import time
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def models(addon, tmp_path, monkeypatch):
+    for variable in ("XDG_DATA_HOME", "APPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    return import_module(f"{addon.__name__}.models")
+
+
+def done(models):
+    """Wait for the errand as Blender's timers would. -> what is known then"""
+    end = time.monotonic() + 120
+    while models.tick() is not None:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return models.last
+
+
+def test_models_are_listed_added_hidden_and_forgotten(bpy, models, tmp_path):
+    own = tmp_path / "smpl_ssm.npy"
+    np.save(own, np.arange(67))
+    assert bpy.ops.video_mocap.models() == {"FINISHED"}
+    assert done(models).known["models"]["hmr2"]["added"] is None
+    bpy.ops.video_mocap.model_add(name="whmr-markers", filepath=str(own))
+    assert done(models).known["models"]["whmr-markers"]["added"]["file"] == str(own) and not models.last.error
+    bpy.ops.video_mocap.models_commercial(wanted=True)
+    known = done(models).known
+    assert known["commercial_only"] and set(known["models"]) == {"vitpose", "rtmpose"}
+    bpy.ops.video_mocap.models_commercial(wanted=False)
+    done(models)
+    bpy.ops.video_mocap.model_remove(name="whmr-markers")
+    assert done(models).known["models"]["whmr-markers"]["added"] is None and own.is_file()
+
+
+def test_what_went_wrong_is_told(bpy, models, tmp_path):
+    np.save(tmp_path / "other.npy", np.arange(9))
+    bpy.ops.video_mocap.model_add(name="whmr-markers", filepath=str(tmp_path / "other.npy"))
+    assert "67" in done(models).error and models.last.known["models"]
+
+
+def test_nothing_is_downloaded_without_a_yes(bpy, models):
+    if bpy.app.online_access:
+        assert bpy.ops.video_mocap.model_download(name="rtmpose") == {"CANCELLED"}
+    else:
+        with pytest.raises(RuntimeError, match="network"):
+            bpy.ops.video_mocap.model_download(name="rtmpose")
