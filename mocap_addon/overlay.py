@@ -141,7 +141,7 @@ def _draw() -> None:
         points = data.at(time) if data else None
         if points is not None:
             pixels = project(data.rays(points), standing, perspective, region.width, region.height)
-            _draw_shapes(shapes(points, pixels, 3.0 * context.preferences.system.ui_scale), region)
+            _draw_shapes(shapes(points, pixels, 2.0 * context.preferences.system.ui_scale), region)
 
 
 def _draw_shapes(drawn: tuple[Array, Array, Array, Array], region: bpy.types.Region) -> None:

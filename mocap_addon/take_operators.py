@@ -13,7 +13,7 @@ from ..backend.core.take import read_take
 from . import doubt, environment, files, paths, preferences, properties, runner, takes
 from .capture import Capture, Request, Resolve
 from .operators import TakeOperator, chosen
-from .translations import tr
+from .translations import N_, tr
 
 SOLVING = ("body", "feet", "orient")  # the stages whose engines can be changed without the video
 
@@ -157,9 +157,9 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
         layout = self.layout
         layout.use_property_split = True
         for stage in SOLVING:
-            layout.prop(self, f"engine_{stage}")
-        for known, value in (("lens_known", "lens"), ("tilt_known", "tilt")):
-            row = layout.row(heading=self.bl_rna.properties[known].name)
+            layout.prop(self, f"engine_{stage}", placeholder=tr("As captured"))
+        for heading, known, value in ((N_("Lens (35 mm)"), "lens_known", "lens"), (N_("Tilt"), "tilt_known", "tilt")):
+            row = layout.row(heading=heading)
             row.prop(self, known, text="")
             part = row.row()
             part.active = getattr(self, known)

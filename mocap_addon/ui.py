@@ -179,7 +179,7 @@ class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
         layout.use_property_decorate = False
         layout.prop(preferences.get(), "device")
         for stage in properties.ENGINE_STAGES:
-            layout.prop(context.scene.video_mocap, f"engine_{stage}")
+            layout.prop(context.scene.video_mocap, f"engine_{stage}", placeholder=tr("By quality"))
 
 
 classes = (VIDEO_MOCAP_PT_capture, VIDEO_MOCAP_PT_engines)

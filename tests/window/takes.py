@@ -163,8 +163,10 @@ def asked_before_deleting() -> Iterator[float]:
     view()[1].tag_redraw()
     yield 1.0
     shot("13-list")
-    assert call(bpy.ops.video_mocap.take_delete, "EXEC_DEFAULT") == {"FINISHED"}
+    call(bpy.ops.ed.undo_push, message="Hidden")
+    assert call(bpy.ops.video_mocap.take_delete, "EXEC_DEFAULT", True) == {"FINISHED"}
     yield 0.5
+    assert len(settings().takes) == 1
     call(bpy.ops.ed.undo)
     yield 0.5
     assert len(settings().takes) == 2
