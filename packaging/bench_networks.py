@@ -44,8 +44,9 @@ def main(arguments: list[str]) -> int:
 
     body, feet, orient = lifter.LifterSolver(threads()), FootMR(threads()), OrientCorrect(threads())
     skeleton = body.measure(observations, camera)
+    sure = np.ones(len(observations))
     motion, lifting = _timed(lambda: body.solve(observations, skeleton, camera))
-    _, fitting = _timed(lambda: fit.fitted(motion.rotations, motion.pelvis, skeleton, observations, camera))
+    _, fitting = _timed(lambda: fit.fitted(motion.rotations, motion.pelvis, skeleton, observations, camera, sure))
     refined, refining = _timed(lambda: feet.refine(motion, observations, camera))
     _, orienting = _timed(lambda: orient.orient(refined, observations, camera))
     print(f"{len(observations)} frames, {threads()} threads")

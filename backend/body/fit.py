@@ -52,20 +52,21 @@ _FREE = 3 * len(_TURNED) + 3  # unknowns a frame: rotation vectors, then the pel
 
 
 def fitted(
-    local: Array, pelvis: Array, skeleton: Skeleton, observations: NDArray[Any], camera: Camera
+    local: Array, pelvis: Array, skeleton: Skeleton, observations: NDArray[Any], camera: Camera, doubt: Array
 ) -> tuple[Array, Array]:
     """Corrected parent-relative rotations (T, 55, 4) and pelvis (T, 3) metres, both in camera space.
 
-    local and pelvis: what the network and the first placement say; (T,) OBSERVATIONs.
+    local and pelvis: what the network and the first placement say; (T,) OBSERVATIONs; doubt (T,): how many times
+    farther off than usual the network takes itself to be.
     """
     times = observations["time"].astype(float)
     found = observations["keypoints"][:, seen.KEYPOINTS].astype(float)
     height = float(np.linalg.norm(skeleton.offsets[[1, 4, 7, 3, 6, 9, 12, 15]], axis=1).sum())
-    prior, tie = _prior(pelvis), _ties(times)
+    prior, tie = _prior(pelvis, doubt), _ties(times)
     change = np.zeros((len(times), _FREE))
     for _ in range(ROUNDS):
         turned, joints = sk.forward_kinematics(skeleton, local, pelvis)
-        left, right = _pull(seen.seen_points(turned, joints), joints, found, height, camera)
+        left, right = _pull(seen.seen_points(turned, joints), joints, found, height, camera, doubt)
         diagonal = left + prior
         right -= np.einsum("tij,tj->ti", prior, change)
         # Corrections change slowly: |change[t + 1] - change[t]|^2 in `tie`.
@@ -89,11 +90,11 @@ def fitted(
 _PACE = np.concatenate([np.full(3 * len(_TURNED), 1 / STEADY**2), np.full(3, 1 / MOVED**2)])
 
 
-def _prior(pelvis: Array) -> Array:
+def _prior(pelvis: Array, doubt: Array) -> Array:
     """(T, free, free): precision of the network's pose and of the first placement."""
     out = np.zeros((len(pelvis), _FREE, _FREE))
     rows = np.arange(_FREE - 3)
-    out[:, rows, rows] = np.repeat(1 / np.radians(list(TURNED.values())) ** 2, 3)
+    out[:, rows, rows] = np.repeat(1 / np.radians(list(TURNED.values())) ** 2, 3) / doubt[:, None] ** 2
     distance = np.linalg.norm(pelvis, axis=-1)
     ray = pelvis / distance[:, None]
     along = ray[:, :, None] * ray[:, None, :]
@@ -107,7 +108,9 @@ def _ties(times: Array) -> Array:
     return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
 
 
-def _pull(points: Array, joints: Array, found: Array, height: float, camera: Camera) -> tuple[Array, Array]:
+def _pull(
+    points: Array, joints: Array, found: Array, height: float, camera: Camera, doubt: Array
+) -> tuple[Array, Array]:
     """Normal equations of the keypoints: (T, free, free) and (T, free).
 
     points (T, points, 3) where they should be seen and joints (T, 55, 3), metres, camera space; found (T, points, 3)
@@ -116,7 +119,7 @@ def _pull(points: Array, joints: Array, found: Array, height: float, camera: Cam
     depth = np.maximum(points[..., 2:], 0.1)
     off = (found[..., :2] - camera.center) / camera.focal * depth - points[..., :2]  # metres, across the view
     sigma = seen.SIGMA * height
-    far = np.linalg.norm(off, axis=-1) / (ROBUST * sigma)
+    far = np.linalg.norm(off, axis=-1) / (ROBUST * sigma * doubt[:, None])
     weight = found[..., 2] ** 2 / (1 + far**2) ** 2 / sigma**2
 
     # A turn w of joint j moves point k by w x (k - j); the picture moves by the part across the line of sight.

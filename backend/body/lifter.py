@@ -16,15 +16,18 @@ from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..onnx import Network
+from ..smoothing import local_average
 from ..stages import Camera, Motion
 from . import hands
-from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, seen_points
+from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points
 from .bones import measured
 from .fit import fitted
 from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
 
 BODY = 22  # joints that it turns
+USUAL, MOST_DOUBT = 0.05, 4.0  # metres of expected error; how much it may count
+GUESS = (2.0, 3.0)  # doubt from which on the landmarks have a say, and from which on they decide
 SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ
 SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
 
@@ -56,13 +59,18 @@ class LifterSolver(AnalyticSolver):
         points, weights = seen_points(observations, camera)
         times = observations["time"].astype(float)
         found = self._lift(observations, points, camera)
-        local = _local(found["camera"], found["pose"])
-        placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
-        local, pelvis = fitted(local, placed, skeleton, observations, camera)
-        turned = sk.to_global(local)
-        with_hands(turned, filtered(points, weights, times), weights, observations["hands"], times, skeleton)
-        confidence = joint_confidence(weights, observations["hands"][..., 3])
         error = np.exp(found["error"].astype(float))
+        local = _local(found["camera"], found["pose"])
+        smooth = filtered(points, weights, times)
+        if (share := _fallback(error, times)).any():
+            # Nobody has shown the network such a pose: what the 3D landmarks say is better than its guess.
+            other = pose(smooth, weights, observations["hands"], times, skeleton)
+            local = sk.to_local(rotations.slerp(sk.to_global(local), other, share[:, None]))
+        placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
+        local, pelvis = fitted(local, placed, skeleton, observations, camera, _doubt(error))
+        turned = sk.to_global(local)
+        with_hands(turned, smooth, weights, observations["hands"], times, skeleton)
+        confidence = joint_confidence(weights, observations["hands"][..., 3])
         confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
         # The root in camera space and in gravity-view coordinates: what takes one to the other knows what is down.
         root, upright = from_6d(found["camera"]), from_6d(found["gravity"])
@@ -76,6 +84,17 @@ class LifterSolver(AnalyticSolver):
             down=down,
             still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
         )
+
+
+def _doubt(error: Array) -> Array:
+    """(T,) how many times less sure than usual the network is; error (T, 22) metres."""
+    return np.clip(error[:, 1:].mean(-1) / USUAL, 1.0, MOST_DOUBT)
+
+
+def _fallback(error: Array, times: Array) -> Array:
+    """(T,) 0..1: how much of each frame's pose the 3D landmarks decide; error (T, 22) metres."""
+    doubt = local_average(_doubt(error)[:, None, None], times, 0.1)[:, 0, 0]
+    return np.asarray(np.clip((doubt - GUESS[0]) / (GUESS[1] - GUESS[0]), 0.0, 1.0))
 
 
 def _local(camera: NDArray[np.float32], pose: NDArray[np.float32]) -> Array:

@@ -53,10 +53,10 @@ def test_a_wrong_pose_is_put_right_and_a_right_one_stays(truth: tuple[Array, Arr
     local, pelvis = truth
     observed = observe(local, pelvis)
     before = np.linalg.norm(_pixels(spoiled(local), pelvis) - _pixels(local, pelvis), axis=-1).mean()
-    fitted, placed = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA)
+    fitted, placed = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA, np.ones(FRAMES))
     after = np.linalg.norm(_pixels(fitted, placed) - _pixels(local, pelvis), axis=-1).mean()
     assert after < 0.25 * before
-    same, there = fit.fitted(local, pelvis, BODY, observed, CAMERA)
+    same, there = fit.fitted(local, pelvis, BODY, observed, CAMERA, np.ones(FRAMES))
     assert np.degrees(rotations.angle_between(same, local)).max() < 0.01
     np.testing.assert_allclose(there, pelvis, atol=1e-4)
 
@@ -66,7 +66,7 @@ def test_what_is_not_seen_stays_as_it_was(truth: tuple[Array, Array]) -> None:
     observed = observe(local, pelvis)
     observed["keypoints"][..., 2] = 0.0
     wrong = spoiled(local)
-    fitted, placed = fit.fitted(wrong, pelvis, BODY, observed, CAMERA)
+    fitted, placed = fit.fitted(wrong, pelvis, BODY, observed, CAMERA, np.ones(FRAMES))
     np.testing.assert_allclose(fitted, wrong, atol=1e-9)
     np.testing.assert_allclose(placed, pelvis, atol=1e-9)
 
@@ -76,7 +76,7 @@ def test_one_keypoint_far_off_has_little_say(truth: tuple[Array, Array]) -> None
     observed = observe(local, pelvis)
     wrist = seen.KEYPOINTS[seen.NAMES.index("left_wrist")]
     observed["keypoints"][20:24, wrist, 0] += 400.0
-    fitted, placed = fit.fitted(local, pelvis, BODY, observed, CAMERA)
+    fitted, placed = fit.fitted(local, pelvis, BODY, observed, CAMERA, np.ones(FRAMES))
     off = np.linalg.norm(_pixels(fitted, placed) - _pixels(local, pelvis), axis=-1)
     assert off.max() < 12.0
 
@@ -86,13 +86,13 @@ def test_frames_far_apart_in_time_know_nothing_of_each_other(truth: tuple[Array,
     observed = observe(local, pelvis)
     observed["time"][20:] += 5.0
     observed["keypoints"][20:, :, 2] = 0.0
-    fitted, _ = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA)
+    fitted, _ = fit.fitted(spoiled(local), pelvis, BODY, observed, CAMERA, np.ones(FRAMES))
     np.testing.assert_allclose(fitted[20:], spoiled(local)[20:], atol=1e-9)
-    alone, _ = fit.fitted(spoiled(local)[:20], pelvis[:20], BODY, observed[:20], CAMERA)
+    alone, _ = fit.fitted(spoiled(local)[:20], pelvis[:20], BODY, observed[:20], CAMERA, np.ones(20))
     np.testing.assert_allclose(fitted[:20], alone, atol=1e-9)
 
 
 def test_one_frame_is_enough(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
-    fitted, placed = fit.fitted(spoiled(local)[:1], pelvis[:1], BODY, observe(local, pelvis)[:1], CAMERA)
+    fitted, placed = fit.fitted(spoiled(local)[:1], pelvis[:1], BODY, observe(local, pelvis)[:1], CAMERA, np.ones(1))
     assert fitted.shape == (1, sk.COUNT, 4) and placed.shape == (1, 3)
