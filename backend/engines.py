@@ -76,12 +76,6 @@ ENGINES: dict[str, dict[str, Engine]] = {
         "tracker": Engine(what="the keypoints that the tracker found", licence=embedded.LICENCE, make=_nothing),
     },
     "body": {
-        "analytic": Engine(
-            what="joint rotations straight from the 3D landmarks",
-            licence="GPL-3.0-or-later",
-            make=_analytic,
-            packages=("numpy",),
-        ),
         "lifter": Engine(
             what="our temporal transformer: keypoints over time to joint rotations",
             licence=motion_networks.LICENCE,
@@ -89,9 +83,14 @@ ENGINES: dict[str, dict[str, Engine]] = {
             packages=("numpy", "onnxruntime"),
             networks=("lifter",),
         ),
+        "analytic": Engine(
+            what="joint rotations straight from the 3D landmarks",
+            licence="GPL-3.0-or-later",
+            make=_analytic,
+            packages=("numpy",),
+        ),
     },
     "feet": {
-        "none": Engine(what="ankles as the body engine gives them", licence=motion_networks.LICENCE, make=_nothing),
         "footmr": Engine(
             what="ankles from foot keypoints and knees by our FootMR",
             licence=motion_networks.LICENCE,
@@ -99,19 +98,27 @@ ENGINES: dict[str, dict[str, Engine]] = {
             packages=("numpy", "onnxruntime"),
             networks=("footmr",),
         ),
+        "none": Engine(what="ankles as the body engine gives them", licence=motion_networks.LICENCE, make=_nothing),
     },
     "orient": {
-        "none": Engine(
-            what="which way is down from standing bodies and planted feet",
-            licence=motion_networks.LICENCE,
-            make=_nothing,
-        ),
         "orientcorrect": Engine(
             what="which way is down from pose and orientation, by our OrientCorrect",
             licence=motion_networks.LICENCE,
             make=_orient,
             packages=("numpy", "onnxruntime"),
             networks=("orient",),
+        ),
+        "none": Engine(
+            what="which way is down from standing bodies and planted feet",
+            licence=motion_networks.LICENCE,
+            make=_nothing,
+        ),
+    },
+    "root": {
+        "planted": Engine(
+            what="where the picture shows the person, with planted feet that do not slip",
+            licence=motion_networks.LICENCE,
+            make=_nothing,
         ),
     },
 }
@@ -137,7 +144,8 @@ class Chain:
 
     def lookers(self, job: Job) -> list[Looker]:
         """Build the networks that look at people's pictures, in the order of the stages; this may take a minute."""
-        return [engine.look(job) for engine in self._engines().values() if engine.look is not None]
+        looks = dict.fromkeys(engine.look for engine in self._engines().values() if engine.look is not None)
+        return [look(job) for look in looks]
 
     def record(self) -> np.dtype[Any]:
         """What is kept of one person in one frame."""

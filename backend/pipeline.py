@@ -38,12 +38,12 @@ from .observations import keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
-from .stages import BodySolver, Motion, Tracker
+from .stages import BodySolver, Motion, Rooter, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
-from .world.place import RootPath, place, settle
+from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
 from .world.vertical import VerticalMeter
 
@@ -187,6 +187,7 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
     """Rotations, root and contacts of everyone, in the world."""
     solver, store, progress = run.solver, run.store, run.progress
     total, done = sum(store.seen[track].frames for track in skeletons), 0
+    rooter: Rooter | None = run.chain.make("root", run.job)
     persons = []
     for track, body in skeletons.items():
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
@@ -202,10 +203,29 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
             spool.append(_solved(motion)[inner])
             parts.append(RootPath.of(motion, body, ground.camera).rows(inner))
             done += inner.stop - inner.start
-        root = settle(RootPath.joined(parts), ground.camera)
+        path = RootPath.joined(parts)
+        if rooter is None:
+            root = settle(path, ground.camera)
+        else:
+            root = _rooted(run, rooter, track, spool, path, body, ground, still)
         persons.append(SolvedPerson(track, body, spool, times, root, None if still else turns))
     progress.stage("solve", total, total)
     return persons
+
+
+def _rooted(
+    run: Run, rooter: Rooter, track: int, spool: RecordFile, path: RootPath, body: Skeleton, ground: Ground, still: bool
+) -> Settled:
+    """The root by a published engine, which also sets the pose anew."""
+    solved = spool.read(0, len(spool))
+    refined = run.chain.names["feet"] != "none"
+    records = run.store.person(track)
+    root, solved["rotations"] = rooter.settle(
+        records, solved["rotations"], path.pelvis, body, ground.camera, still, refined
+    )
+    spool.truncate(0)
+    spool.append(solved)
+    return root
 
 
 def _windows(

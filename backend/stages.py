@@ -130,6 +130,20 @@ class BodySolver(Protocol):
         ...
 
 
+class Rooter(Protocol):
+    """Stage `root`: where a person goes in the world, instead of `world.place.settle`."""
+
+    def settle(
+        self, records: Any, solved: Array, pelvis: Array, skeleton: Skeleton, camera: Camera, still: bool, refined: bool
+    ) -> tuple[Any, Array]:
+        """-> `world.place.Settled` and the pose (T, 55, 4) to go with it.
+
+        records: the person's observations (`store.RecordFile`); solved (T, 55, 4), pelvis (T, 3): as placed by camera;
+        still: the camera never turned; refined: a foot engine has set the ankles.
+        """
+        ...
+
+
 class FootRefiner(Protocol):
     """Stage `feet`: better ankles for a motion in camera space."""
 

@@ -23,7 +23,6 @@ CODES: dict[str, tuple[int, str]] = {
     "models-missing": (5, "Install the extension from its release zip, or run `python3 packaging/dev.py setup` in a source folder."),
     "device-missing": (5, "Choose the device cpu, or install the PyTorch build for your card; `python -m backend doctor` tells the devices."),
     "device-memory": (5, "Close other programs that use the card, or choose the device cpu."),
-    "keypoints-lack": (3, "Capture the video again with this engine: it looks at the pictures, which the .keypoints file does not hold."),
     "model-missing": (5, "Add its file with `python -m backend models add`; `models list` says where it comes from."),
     "model-wrong": (5, "Add the file that `python -m backend models list` names for this model."),
     "model-unreadable": (5, "The file is damaged, not complete or of another kind: get it again from its publisher."),

@@ -14,7 +14,7 @@ from ..job import Job
 from ..look import BOX, Field, Looker
 from ..models.catalogue import MODELS
 from ..models.library import Library
-from ..stages import BodySolver, FootRefiner, Orienter, Tracker
+from ..stages import BodySolver, FootRefiner, Orienter, Rooter, Tracker
 
 # As `lookers` has them, which cannot be imported without PyTorch; a test holds the two together.
 _TOKENS: tuple[Field, ...] = (BOX, ("token", "<f4", (1024,)))
@@ -114,6 +114,18 @@ def _camcalib(job: Job) -> Orienter:
     return CamCalibOrienter()
 
 
+def _root(job: Job) -> Rooter:
+    from .world import make
+
+    return make(_file("gvhmr"), job.device)
+
+
+def _root23(job: Job) -> Rooter:
+    from .world import make
+
+    return make(_file("footmr"), job.device)
+
+
 def _whmr(job: Job) -> Orienter:
     from .solvers import WHMROrienter
 
@@ -193,6 +205,20 @@ ENGINES: dict[str, dict[str, Engine]] = {
             look=_look_token,
             fields=_TOKENS,
         ),
+    },
+    "root": {
+        name: Engine(
+            what="GVHMR's own world: composed of gravity-view coordinates, static joints held still",
+            licence=_licence(file, "hmr2a"),
+            make=make,
+            packages=_TORCH,
+            group="gpu",
+            published=(file, "hmr2a"),
+            memory="2.9 GB",
+            look=_look_token,
+            fields=_TOKENS,
+        )
+        for name, file, make in (("gvhmr", "gvhmr", _root), ("gvhmr23", "footmr", _root23))
     },
     "feet": {
         "footmr-published": Engine(

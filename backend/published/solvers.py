@@ -38,7 +38,7 @@ class HMR2Solver(AnalyticSolver):
     """Body engine `hmr2`: SMPL's rotations frame by frame. See `stages.BodySolver`."""
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
-        """Pose and place `skeleton` in every frame; camera space. Raises MocapError keypoints-lack."""
+        """Pose and place `skeleton` in every frame; camera space. Raises MocapError engine-unavailable."""
         local = _standing(len(observations))
         local[:, :BODY] = _field(observations, SMPL[0])[:, :BODY]
         # The network takes the crop's middle for the middle of the view; in the picture that is a slanted ray.
@@ -66,9 +66,9 @@ class GVHMRSolver(AnalyticSolver):
         self._network = network.to(self._device)
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
-        """Pose and place `skeleton` in every frame; camera space. Raises MocapError keypoints-lack."""
+        """Pose and place `skeleton` in every frame; camera space. Raises MocapError engine-unavailable."""
         times = observations["time"].astype(float)
-        found = in_strands(times, lambda rows: self._run(observations[rows], camera))
+        found = self.run(observations, camera)
         local = _standing(len(observations))
         local[:, 0] = rotations.from_matrix(found["in_camera"])
         local[:, 1:BODY] = rotations.from_matrix(found["pose"])
@@ -80,6 +80,13 @@ class GVHMRSolver(AnalyticSolver):
             still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
         )
 
+    def run(self, observations: NDArray[Any], camera: Camera) -> dict[str, NDArray[np.float32]]:
+        """What the network says of (T,) records: fields of `gvhmr.Decoded` and the logits `static`, (T, ...) each.
+
+        Raises MocapError engine-unavailable.
+        """
+        return in_strands(observations["time"].astype(float), lambda rows: self._run(observations[rows], camera))
+
     @torch.inference_mode()
     def _run(self, observations: NDArray[Any], camera: Camera) -> dict[str, NDArray[np.float32]]:
         """The network over one clip of frames at 30 a second."""
@@ -89,7 +96,7 @@ class GVHMRSolver(AnalyticSolver):
         decoded = gvhmr.decode(encoded.motion)
         out = {
             "in_camera": decoded.in_camera, "in_gravity_view": decoded.in_gravity_view, "pose": decoded.pose,
-            "static": encoded.static,
+            "velocity": decoded.velocity, "static": encoded.static,
         }  # fmt: skip
         return {name: value[0].cpu().numpy() for name, value in out.items()}
 
@@ -128,7 +135,7 @@ class CamCalibOrienter:
     geometric correction. See `stages.Orienter`."""
 
     def orient(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
-        """The motion with `down` and `spread`. Raises MocapError keypoints-lack."""
+        """The motion with `down` and `spread`. Raises MocapError engine-unavailable."""
         _, pitch, roll = torch.from_numpy(_field(observations, CAMERA[0]).astype(float)).unbind(-1)
         spread = np.full(len(motion.times), CAMCALIB_SPREAD)
         return replace(motion, down=camcalib.down(pitch, roll).numpy(), spread=spread)
@@ -139,7 +146,7 @@ class WHMROrienter:
     those of the body engine. See `stages.Orienter`."""
 
     def orient(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
-        """The motion with `down` and `spread`. Raises MocapError keypoints-lack."""
+        """The motion with `down` and `spread`. Raises MocapError engine-unavailable."""
         down = rotations.normalize(_field(observations, DOWN[0]))
         return replace(motion, down=down, spread=np.full(len(motion.times), WHMR_SPREAD))
 
@@ -160,9 +167,9 @@ def gvhmr_inputs(observations: NDArray[Any], camera: Camera, keypoints: int) -> 
 
 
 def _field(observations: NDArray[Any], name: str) -> NDArray[Any]:
-    """A field that a looker wrote. Raises MocapError keypoints-lack where none looked."""
+    """A field that a looker wrote. Raises MocapError engine-unavailable where none looked."""
     if name not in (observations.dtype.names or ()):
-        raise MocapError("keypoints-lack", f"The keypoints were taken without what this engine sees ({name}).")
+        raise MocapError("engine-unavailable", f"The keypoints were taken without what this engine sees ({name}).")
     return observations[name]
 
 

@@ -6,7 +6,6 @@ MESSAGES: dict[str, str] = {
     "Add its file with `python -m backend models add`; `models list` says where it comes from.": "Die Datei mit `python -m backend models add` hinzufügen; `models list` sagt, woher sie kommt.",
     "Add the file that `python -m backend models list` names for this model.": "Die Datei hinzufügen, die `python -m backend models list` für dieses Modell nennt.",
     "Allow it in Preferences > System > Network (on the command line: --online-mode), or set up from a folder of wheels.": "In Einstellungen > System > Netzwerk erlauben (auf der Kommandozeile: --online-mode) oder aus einem Ordner mit Wheel-Dateien einrichten.",
-    "Capture the video again with this engine: it looks at the pictures, which the .keypoints file does not hold.": "Das Video mit dieser Engine noch einmal aufnehmen: Sie sieht sich die Bilder an, die nicht in der .keypoints-Datei stehen.",
     "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height).": "Prüfen, ob jemand mindestens eine halbe Sekunde lang und groß genug zu sehen ist (ein Zehntel der Bildhöhe).",
     "Check the network connection and run the same command again: it continues where it stopped.": "Die Netzverbindung prüfen und denselben Befehl noch einmal ausführen: Er macht dort weiter, wo er aufgehört hat.",
     "Check the network connection and the proxy, if there is one (HTTPS_PROXY), then set up again: it continues.": "Die Netzverbindung und, falls vorhanden, den Proxy prüfen (HTTPS_PROXY), dann noch einmal einrichten: Es geht weiter.",

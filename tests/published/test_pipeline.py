@@ -37,8 +37,8 @@ MAKE: dict[str, Callable[[Path], Path]] = {
 }
 CHAINS = [
     {"body": "hmr2"},
-    {"body": "gvhmr"},
-    {"body": "gvhmr23", "feet": "footmr-published", "keypoints": "vitpose"},
+    {"body": "gvhmr", "root": "gvhmr"},
+    {"keypoints": "vitpose", "body": "gvhmr23", "feet": "footmr-published", "root": "gvhmr23"},
     {"orient": "camcalib"},
     {"orient": "whmr"},
 ]
@@ -95,7 +95,7 @@ def test_the_networks_decide_the_pose(clip: Path, tmp_path: Path) -> None:
     lacking = Resolve(tmp_path / "plain.keypoints", tmp_path / "none.npz", engines={"body": "gvhmr"})
     with pytest.raises(MocapError) as failure:
         resolve(lacking, lambda message: None, lambda: False)
-    assert failure.value.code == "keypoints-lack"
+    assert failure.value.code == "engine-unavailable"
 
 
 def test_an_engine_whose_model_was_not_added_says_so(clip: Path, tmp_path: Path) -> None:
