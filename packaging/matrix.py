@@ -87,11 +87,7 @@ def environment(version: str) -> Path:
     told = f"{module} {(ROOT / 'packaging/locks/default.txt').stat().st_size}"
     if stamp.is_file() and stamp.read_text() == told:
         return python
-    base = shutil.which(f"python{wanted}")
-    if base is None and f"{sys.version_info[0]}.{sys.version_info[1]}" == wanted:
-        base = str(Path(sys.base_prefix) / ("python.exe" if os.name == "nt" else "bin/python3"))
-    if base is None:
-        raise SetupError(f"there is no Python {wanted} on the path")
+    base = interpreter(wanted)
     print(f"== making {folder.name} ...", flush=True)
     pip = [base, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet", "install"]
     for command in (
@@ -103,6 +99,16 @@ def environment(version: str) -> Path:
             raise SetupError(f"`{' '.join(command)}` failed")
     stamp.write_text(told)
     return python
+
+
+def interpreter(wanted: str) -> str:
+    """A Python of that version. Raises SetupError when there is none that starts."""
+    own = Path(sys.base_prefix) / ("python.exe" if os.name == "nt" else "bin/python3")
+    for candidate in (shutil.which(f"python{wanted}"), str(own)):
+        ask = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        if candidate and subprocess.run(ask, capture_output=True, text=True).stdout.strip() == wanted:
+            return candidate
+    raise SetupError(f"there is no Python {wanted} on the path")
 
 
 def in_window(blender: Path, script: str) -> str:

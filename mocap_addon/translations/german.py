@@ -289,6 +289,10 @@ MESSAGES: dict[str, str] = {
     "{file} is deleted for good": "{file} wird endgültig gelöscht",
     "{limbs}: frames {first:.0f} to {last:.0f}": "{limbs}: Frames {first:.0f} bis {last:.0f}",
     "{path} cannot be deleted ({reason}).": "{path} kann nicht gelöscht werden ({reason}).",
+    "As captured": "Wie aufgenommen",
+    "By quality": "Nach Qualität",
+    "Lens (35 mm)": "Linse (35 mm)",
+    "Tilt": "Neigung",
     # Cleaning
     "A contact has to end after it begins.": "Ein Kontakt muss enden, nachdem er begonnen hat.",
     "Add contact": "Kontakt hinzufügen",
