@@ -148,6 +148,10 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.motions:
+        return _evaluate_networks(options)
+    if not (options.takes and options.against):
+        raise MocapError("bad-request", "Takes and what to measure them --against are wanted, or --motions.")
     from .evaluation import compare
 
     pairs = compare.match(options.takes, options.against)
@@ -162,6 +166,21 @@ def _evaluate(options: argparse.Namespace) -> int:
         markdown = options.detectors.suffix == ".md"
         text = detectors.render(measured) if markdown else json.dumps(measured, indent=1) + "\n"
         options.detectors.write_text(text, "utf-8")
+    return 0
+
+
+def _evaluate_networks(options: argparse.Namespace) -> int:
+    from .evaluation import chains
+    from .motion import mocap, observed  # needs torch
+
+    motions = mocap.load(options.motions)
+    result: dict[str, dict[str, dict[str, float]]] = {}
+    for setting in observed.SETTINGS:
+        seen = observed.synthesise(motions, setting, options.clips)
+        result[str(setting)] = {name: chains.measure(chain, seen) for name, chain in chains.chains().items()}
+    print(chains.render(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     return 0
 
 
@@ -258,8 +277,12 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_info)
 
     command = commands.add_parser("evaluate", help="measure takes against references (takes that hold the truth)")
-    command.add_argument("takes", type=Path, nargs="+", metavar="TAKE")
-    command.add_argument("--against", type=Path, nargs="+", required=True, metavar="TRUTH")
+    command.add_argument("takes", type=Path, nargs="*", metavar="TAKE")
+    command.add_argument("--against", type=Path, nargs="+", metavar="TRUTH")
+    command.add_argument(
+        "--motions", type=Path, metavar="MOTIONS.npz", help="instead: the engines on these, synthesised (needs torch)"
+    )
+    command.add_argument("--clips", type=int, default=48, help="how many of each kind with --motions (default: 48)")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the table's numbers there too")
     command.add_argument("--detectors", type=Path, metavar="FILE", help="write how the detectors err (.json or .md)")
     command.set_defaults(run=_evaluate)
@@ -278,7 +301,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--data", type=Path, metavar="MOTIONS.npz")
     command.add_argument("--validation", type=Path, metavar="MOTIONS.npz", help="people who are not in the data")
     command.add_argument("--folder", type=Path, help="checkpoints and logs; an earlier run there goes on")
-    command.add_argument("--lifter", type=Path, metavar="WEIGHTS", help="trained lifter that footmr and orient build on")
+    command.add_argument(
+        "--lifter", type=Path, metavar="WEIGHTS", help="trained lifter that footmr and orient build on"
+    )
     command.add_argument("--hours", type=float, help="in all, earlier runs included (default: the plan's)")
     command.add_argument("--device", help="as torch names it (default: the plan's, else cpu)")
     command.set_defaults(run=_train)

@@ -1,6 +1,7 @@
 """A trained network for those who have no torch: its weights as .safetensors, its graph as .onnx that reads them there.
 
-The graph names the weights' places in the .safetensors file as ONNX' external data, so that what ships exists once.
+The graph names the weights' places in the .safetensors file as ONNX' external data, so that what ships exists once. The
+weights ship in half precision; all computing is in single.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def export(name: str, weights: Path, folder: Path) -> Path:
     network.load_state_dict(read_weights(weights))
     network.eval()
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    tensors = {key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}
     save_file(tensors, folder / f"{name}.safetensors")
+    (folder / f"{name}.safetensors").chmod(0o644)  # it comes readable to nobody else
 
     example = {key: torch.rand(1, _FRAMES, *shape) for key, shape in inputs.items()}
     frames = torch.export.Dim("frames", min=2, max=1 << 16)
@@ -100,7 +102,7 @@ def as_functions(network: nn.Module) -> nn.Module:
 
 
 def _refer(model: onnx.ModelProto, weights: Path) -> None:
-    """Replace the graph's copies of the weights by their places in the .safetensors file."""
+    """Replace the graph's copies of the weights by their places in the .safetensors file, and a cast from half."""
     with weights.open("rb") as file:
         size = struct.unpack("<Q", file.read(8))[0]
         header = json.loads(file.read(size))
@@ -109,5 +111,9 @@ def _refer(model: onnx.ModelProto, weights: Path) -> None:
         if entry is None:
             continue
         first, last = entry["data_offsets"]
+        whole = tensor.name
+        tensor.name, tensor.data_type = f"{whole}.half", onnx.TensorProto.FLOAT16
         set_external_data(tensor, weights.name, offset=8 + size + first, length=last - first)
         tensor.ClearField("raw_data")
+        cast = onnx.helper.make_node("Cast", [tensor.name], [whole], to=onnx.TensorProto.FLOAT)
+        model.graph.node.insert(0, cast)

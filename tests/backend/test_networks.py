@@ -1,0 +1,64 @@
+"""The shipped networks, held to their figures on clips of people whom no training has seen (seven as people move, four
+with ankles as people rarely hold them; `packaging/validation_clips.py` made them). Bounds have a margin: what fails
+here is a worse network, not a bad day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backend import networks
+from backend.core.errors import MocapError
+from backend.engines import ENGINES
+from backend.evaluation import chains
+
+USUAL = 7
+CLIPS = chains.read_clips(Path(__file__).parents[1] / "golden" / "motion_clips.npz")
+FULL = "lifter + footmr + orientcorrect"
+
+Figures = dict[str, dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def usual() -> Figures:
+    return {name: chains.measure(chain, CLIPS[:USUAL]) for name, chain in chains.chains().items()}
+
+
+@pytest.fixture(scope="module")
+def feet() -> Figures:
+    return {name: chains.measure(chain, CLIPS[USUAL:]) for name, chain in chains.chains().items()}
+
+
+def test_the_lifter_is_better_than_what_it_replaces(usual: Figures) -> None:
+    before, after = usual["analytic"], usual["lifter"]
+    assert after["PA-MPJPE mm"] < 0.75 * before["PA-MPJPE mm"]
+    assert after["accel m/s²"] < 0.55 * before["accel m/s²"]
+    assert after["twist °"] < 0.85 * before["twist °"]
+
+
+def test_footmr_betters_feet_and_nothing_else_gets_worse(usual: Figures, feet: Figures) -> None:
+    for figures in (usual, feet):
+        before, after = figures["lifter"], figures["lifter + footmr"]
+        assert after["AJAE °"] < 0.99 * before["AJAE °"]
+        assert after["N-MPJPE_F mm"] < 0.99 * before["N-MPJPE_F mm"]
+        assert after["PA-MPJPE mm"] < before["PA-MPJPE mm"] + 0.5
+        assert after["AJAE °"] < 0.75 * figures["analytic"]["AJAE °"]
+
+
+def test_gravity_is_found(usual: Figures) -> None:
+    assert usual[FULL]["gravity ° median"] < 6.0
+    assert usual[FULL]["gravity ° median"] < 0.9 * usual["analytic"]["gravity ° median"]
+    assert usual[FULL]["gravity ° median"] < usual["lifter"]["gravity ° median"]
+
+
+@pytest.mark.parametrize("stage", ["body", "feet", "orient"])
+def test_a_network_that_is_not_there_is_an_obstacle_that_says_so(
+    stage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    engine = next(iter(ENGINES[stage].values()))
+    assert engine.obstacle() is None
+    monkeypatch.setattr(networks, "FOLDER", tmp_path)
+    obstacle = engine.obstacle()
+    assert isinstance(obstacle, MocapError)
+    assert obstacle.code == "models-missing"
