@@ -18,6 +18,7 @@ from ..backend.core.skeleton import JOINTS, Skeleton
 from ..backend.core.take import Take
 from . import armature as rig
 from . import camera, compat, doubt, keys, paths
+from .body.fit import Surface
 from .cleaning.properties import VideoMocapCleaning
 
 LOOKS = (
@@ -52,11 +53,11 @@ def _look_changed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
     _dress(entry)
 
 
-def _dress(entry: "VideoMocapTake") -> None:
+def _dress(entry: "VideoMocapTake", ready: Surface | None = None) -> None:
     from .body import stage  # which itself needs takes
 
     try:
-        stage.dress(entry)
+        stage.dress(entry, ready)
     except MocapError as error:
         entry.note = str(error)
 
@@ -205,8 +206,12 @@ def key_motion(
             owner[PROVENANCE] = json.dumps(told, ensure_ascii=False)
         scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
     yield
+    from .body import stage  # which itself needs takes
+
+    ready = stage.measured(found[1]) if (found := look_up()) else None
+    yield
     if found := look_up():
-        _dress(found[1])
+        _dress(found[1], ready)
 
 
 def _new_action(entry: VideoMocapTake) -> bpy.types.Action:

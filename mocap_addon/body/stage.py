@@ -11,8 +11,16 @@ from ..cleaning.actions import body_of
 from . import build, fit, smplx
 
 
-def dress(entry) -> None:
+def measured(entry) -> fit.Surface | None:
+    """The neutral body with the take's bone lengths, for `dress` to put on in a step of its own; None where the take
+    wears something else."""
+    return fit.fitted(fit.neutral(), body_of(entry.armature)) if entry.armature and entry.look == "NEUTRAL" else None
+
+
+def dress(entry, ready: fit.Surface | None = None) -> None:
     """Give a take (`takes.VideoMocapTake`) the body that its `look` says, with its armature's bone lengths.
+
+    ready: what `measured` gave.
 
     Raises MocapError body-unreadable, with the neutral body put on instead.
     """
@@ -29,7 +37,8 @@ def dress(entry) -> None:
             surface = smplx.read(_model())
         except MocapError as caught:
             error = caught
-    entry.worn = build.build(f"{entry.name} body", fit.fitted(surface, body_of(armature)), armature, entry.track)
+    surface = ready or fit.fitted(surface, body_of(armature))
+    entry.worn = build.build(f"{entry.name} body", surface, armature, entry.track)
     if armature.data.display_type == "OCTAHEDRAL":
         armature.data.display_type = "STICK"  # the body is to be seen, too
     if error:
