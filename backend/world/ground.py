@@ -17,10 +17,10 @@ from .contacts import SPEED, contact_points, sideways_speed, to_world
 
 # How far each source of "up" may be off, radians (or metres), one standard deviation.
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
+ANYHOW_SIGMA = np.radians(60.0)  # what is left of that where somebody has thought of it already
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
 EDGES_OFF = np.radians(12.0)
-SHARED = 0.7  # part of a network's uncertainty in one frame that all frames of the clip share
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
@@ -90,7 +90,9 @@ def upright_camera(
     camera looks down, where they are known; verticals (F, 6): what frames say of the vertical, see `vertical`.
     """
     level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
-    precision, pull = np.eye(3) / LEVEL_SIGMA**2, level / LEVEL_SIGMA**2
+    told = any(motion.spread is not None for _, motion in people)  # the network knows that cameras are held level
+    sigma = ANYHOW_SIGMA if told else LEVEL_SIGMA
+    precision, pull = np.eye(3) / sigma**2, level / sigma**2
     feet = []
     for skeleton, motion in people:
         if motion.down is not None and motion.spread is not None:
@@ -135,7 +137,7 @@ def _told_up(down: Array, spread: Array) -> tuple[Array, float]:
     """One up direction from what a network says of each frame (T, 3) with standard deviations (T,) radians, and how
     far it may be off. The frames of a clip are wrong alike: many do not make it much surer."""
     direction = normalize(np.sum(-down / spread[:, None] ** 2, axis=0))
-    return direction, SHARED * float(np.median(spread))
+    return direction, float(np.median(spread))
 
 
 def _body_up(skeleton: Skeleton, motion: Motion) -> tuple[Array, float] | None:
