@@ -26,7 +26,7 @@ def test_several_people_share_a_collection_and_a_camera(bpy, addon, demo_clip, t
     assert [entry.name for entry in entries] == ["demo · Person 1", "demo · Person 2"]
     assert len({entry.armature for entry in entries}) == 2
     assert len({entry.collection for entry in entries}) == len({entry.camera for entry in entries}) == 1
-    assert len(bpy.data.objects) == 3
+    assert len(bpy.data.objects) == 5  # two armatures, two bodies, a camera
 
 
 @pytest.mark.parametrize(
