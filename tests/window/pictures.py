@@ -47,7 +47,7 @@ def first_run() -> Iterator[float]:
 def captured() -> Iterator[float]:
     shutil.copy(VIDEO, OUT / "walk.mp4")  # pictures show no path of the machine that they were taken on
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "scene.blend"))
-    settings().video, settings().people = "//walk.mp4", "LARGEST"
+    settings().video, settings().people, settings().person = "//walk.mp4", "PERSON", 2
     assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
     yield from until(lambda: not addon("runner").queue, 900.0)
     assert addon("runner").last.error is None, addon("runner").last.error
@@ -83,8 +83,9 @@ def cleaning() -> Iterator[float]:
     with bpy.context.temp_override(window=window, area=area, region=ui):
         for _ in range(20):
             bpy.ops.view2d.scroll_down(deltay=200)
-    area.tag_redraw()
-    yield 2.0
+    for _ in range(3):  # panels whose contents grew need more than one redraw
+        area.tag_redraw()
+        yield 1.0
     picture("cleaning", sidebar_only=True)
 
 
