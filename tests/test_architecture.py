@@ -20,7 +20,7 @@ SHARED = ("backend/core", "backend/smoothing")  # what both halves may use: nump
 
 # folder -> what its modules may import beside the standard library and their own package
 ALLOWED = {
-    "mocap_addon": {"bpy", "mathutils", "bpy_extras", "bl_ui", "gpu", "gpu_extras", "numpy"},
+    "mocap_addon": {"bpy", "mathutils", "bpy_extras", "bl_ui", "blf", "gpu", "gpu_extras", "numpy"},
     "backend/core": {"numpy"},
     "backend/smoothing.py": {"numpy"},
     "backend": {"numpy", "cv2", "av", "scipy", "ai_edge_litert", "onnxruntime", "torch", "onnx", "safetensors"}

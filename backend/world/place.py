@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from ..core import rotations
+from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
+from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
+from ..smoothing import local_average
 from ..stages import Camera, Motion
 from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
 
@@ -23,6 +26,9 @@ SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
+STANDS = (0.5, 0.8)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
+CALM = 0.2  # seconds over which a standing foot's turn is averaged
+
 STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
@@ -31,6 +37,24 @@ def place(motion: Motion, camera: Camera) -> Motion:
     turned = motion.rotations.copy()
     turned[:, 0] = rotations.multiply(rotations.inverse(camera.rotation), turned[:, 0])
     return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera))
+
+
+def with_calm_feet(motion: Motion) -> Motion:
+    """Feet that stand on heel and toes do not turn: what they turn by is noise, and would make them slide.
+
+    As far as the body engine says that they stand; unchanged where it says nothing.
+    """
+    if motion.still is None:
+        return motion
+    turned, local = sk.to_global(motion.rotations), motion.rotations.copy()
+    for s, side in enumerate(("left", "right")):
+        ankle, knee = JOINT[f"{side}_ankle"], JOINT[f"{side}_knee"]
+        stands = np.clip((motion.still[:, 2 * s : 2 * s + 2].min(1) - STANDS[0]) / (STANDS[1] - STANDS[0]), 0.0, 1.0)
+        own = rotations.continuous(turned[:, ankle])
+        mean = local_average(own[:, None], motion.times, CALM, stands[:, None] + 1e-6)[:, 0]
+        turned[:, ankle] = rotations.slerp(own, rotations.normalize(mean), stands)
+        local[:, ankle] = rotations.multiply(rotations.inverse(turned[:, knee]), turned[:, ankle])
+    return replace(motion, rotations=local)
 
 
 @dataclass

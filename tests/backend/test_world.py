@@ -15,7 +15,7 @@ from backend.stages import Camera, Motion
 from backend.world.camera import LEVEL
 from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
 from backend.world.ground import find_ground, upright_camera
-from backend.world.place import RootPath, place, settle
+from backend.world.place import RootPath, place, settle, with_calm_feet
 
 
 def stepping(frames: int, rate: float = 30.0) -> tuple[sk.Skeleton, Motion]:
@@ -165,3 +165,26 @@ def test_people_of_unknown_size_share_one_floor() -> None:
     ratio = ground.sizes[2] / ground.sizes[1]
     assert ratio == pytest.approx(1 / 0.9, abs=0.03)
     assert eye[2] == pytest.approx(1.5)
+
+
+def test_a_standing_foot_does_not_turn_and_a_moving_one_may() -> None:
+    body, motion = stepping(60)
+    random = np.random.default_rng(4)
+    ankle = JOINT["left_ankle"]
+    local = motion.rotations.copy()
+    local[:, ankle] = rotations.multiply(local[:, ankle], rotations.from_axis_angle(random.normal(0, 0.1, (60, 3))))
+    still = np.zeros((60, 6))
+    still[20:40, :2] = 0.95  # left heel and toes stand
+    calm = with_calm_feet(replace(motion, rotations=local, still=still))
+
+    def turning(m: Motion, rows: slice) -> float:
+        turned, _ = sk.forward_kinematics(body, m.rotations, m.pelvis)
+        return float(rotations.angle_between(turned[rows, ankle][1:], turned[rows, ankle][:-1]).mean())
+
+    noisy = replace(motion, rotations=local)
+    assert turning(calm, slice(22, 38)) < 0.35 * turning(noisy, slice(22, 38))
+    np.testing.assert_allclose(calm.rotations[:19], local[:19], atol=1e-9)
+    np.testing.assert_allclose(calm.rotations[41:], local[41:], atol=1e-9)
+    others = [j for j in range(sk.COUNT) if j != ankle]
+    np.testing.assert_allclose(calm.rotations[:, others], local[:, others], atol=1e-9)
+    assert with_calm_feet(noisy) is noisy  # where nobody knows
