@@ -21,9 +21,9 @@ class Engine:
     """One implementation of a stage.
 
     make: builds it for a job. It needs: packages, by import name, and group, the dependency group that brings them;
-    models: files among the embedded ones; networks: our own; published: files of `models.catalogue`; memory: about how
-    much, in words. look: builds the network that looks at people's pictures for it, which writes `fields` into every
-    record.
+    models: files among the embedded ones; networks: our own; published: files of `models.catalogue`, also: such that it
+    uses where they are there; memory: about how much, in words. look: builds the network that looks at people's
+    pictures for it, which writes `fields` into every record.
     """
 
     what: str
@@ -34,6 +34,7 @@ class Engine:
     models: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     published: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     memory: str = ""
     look: Callable[[Job], Looker] | None = None
     fields: tuple[Field, ...] = ()
@@ -57,11 +58,13 @@ class Engine:
 
     def describe(self) -> dict[str, Any]:
         """Licence and checksums of what it runs, for a take."""
-        library = Library() if self.published else None
-        added = {name: library.added[name].sha256 for name in self.published} if library else {}
+        library = Library()
+        there = [name for name in self.also if name in library.added and name in library.visible()]
+        used = (*self.published, *there)
+        added = {name: library.added[name].sha256 for name in used}
         ours = {name: motion_networks.checksum(name) for name in self.networks}
         return {
             "licence": self.licence,
             "models": {**{model: embedded.MODELS[model] for model in self.models}, **ours, **added},
-            "commercial_use": all(MODELS[name].commercial for name in self.published),
+            "commercial_use": all(MODELS[name].commercial for name in used),
         }

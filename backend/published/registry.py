@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import embedded
+from ..core.errors import MocapError
 from ..engine import Engine
 from ..job import Job
 from ..look import BOX, Field, Looker
@@ -26,6 +27,14 @@ _TORCH = ("torch", "cv2")
 
 def _file(name: str) -> Path:
     return Library().path(name)
+
+
+def _smplx() -> Path | None:
+    """SMPL-X's model where the user has added it: nothing needs it."""
+    try:
+        return _file("smplx")
+    except MocapError:
+        return None
 
 
 def _licence(*names: str) -> str:
@@ -93,13 +102,13 @@ def _hmr2(job: Job) -> BodySolver:
 def _gvhmr(job: Job) -> BodySolver:
     from .solvers import GVHMRSolver
 
-    return GVHMRSolver(_file("gvhmr"), job.device)
+    return GVHMRSolver(_file("gvhmr"), job.device, _smplx())
 
 
 def _gvhmr23(job: Job) -> BodySolver:
     from .solvers import GVHMRSolver
 
-    return GVHMRSolver(_file("footmr"), job.device)
+    return GVHMRSolver(_file("footmr"), job.device, _smplx())
 
 
 def _footmr(job: Job) -> FootRefiner:
@@ -190,6 +199,7 @@ ENGINES: dict[str, dict[str, Engine]] = {
             packages=_TORCH,
             group="gpu",
             published=("gvhmr", "hmr2a"),
+            also=("smplx",),
             memory="2.9 GB",
             look=_look_token,
             fields=_TOKENS,
@@ -201,6 +211,7 @@ ENGINES: dict[str, dict[str, Engine]] = {
             packages=_TORCH,
             group="gpu",
             published=("footmr", "hmr2a"),
+            also=("smplx",),
             memory="2.9 GB",
             look=_look_token,
             fields=_TOKENS,

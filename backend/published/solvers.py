@@ -27,6 +27,7 @@ from ..stages import Camera, Motion
 from . import camcalib, checkpoints, crops, gvhmr
 from .lookers import CAMERA, DOWN, SMPL, TOKENS, count
 from .runtime import device_of
+from .smplx import Shapes
 
 BODY = 22
 GVHMR_SPREAD = np.radians(5.0)  # how far its gravity may be off, and CamCalib's: taken, not measured
@@ -51,8 +52,8 @@ class HMR2Solver(AnalyticSolver):
 class GVHMRSolver(AnalyticSolver):
     """Body engines `gvhmr` and `gvhmr23`: SMPL-X's rotations over time, and gravity. See `stages.BodySolver`."""
 
-    def __init__(self, file: Path, device: str) -> None:
-        """file: GVHMR's, or FootMR's with its GVHMR for 23 keypoints.
+    def __init__(self, file: Path, device: str, body: Path | None = None) -> None:
+        """file: GVHMR's, or FootMR's with its GVHMR for 23 keypoints; body: SMPL-X's model, for its proportions.
 
         Raises MocapError model-wrong, model-unsafe, model-unreadable, model-missing or device-missing.
         """
@@ -64,6 +65,14 @@ class GVHMRSolver(AnalyticSolver):
         checkpoints.load(network, inner, "GVHMR", file)
         self._device = device_of(device)
         self._network = network.to(self._device)
+        self._shapes = None if body is None else Shapes(body)
+
+    def measure(self, observations: NDArray[Any], camera: Camera) -> Skeleton:
+        """The person's proportions: those of the shape that the network sees, where SMPL-X's model is there to tell
+        them, else as the landmarks show them."""
+        if self._shapes is None:
+            return super().measure(observations, camera)
+        return self._shapes.skeleton(np.median(self.run(observations, camera)["betas"], axis=0).astype(float))
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place `skeleton` in every frame; camera space. Raises MocapError engine-unavailable."""
@@ -96,7 +105,7 @@ class GVHMRSolver(AnalyticSolver):
         decoded = gvhmr.decode(encoded.motion)
         out = {
             "in_camera": decoded.in_camera, "in_gravity_view": decoded.in_gravity_view, "pose": decoded.pose,
-            "velocity": decoded.velocity, "static": encoded.static,
+            "velocity": decoded.velocity, "betas": decoded.betas, "static": encoded.static,
         }  # fmt: skip
         return {name: value[0].cpu().numpy() for name, value in out.items()}
 

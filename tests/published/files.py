@@ -105,6 +105,17 @@ def whmr(path: Path) -> Path:
     return path
 
 
+def smplx(path: Path) -> Path:
+    """The arrays of SMPL-X's model that are read, of a made-up body, and an object as in the real file."""
+    rng = np.random.default_rng(0)
+    np.savez(
+        path, v_template=rng.normal(size=(80, 3)), shapedirs=rng.normal(size=(80, 3, 400)),
+        J_regressor=rng.dirichlet(np.ones(80), 55), kintree_table=np.zeros((2, 55), np.int64),
+        part2num=np.array({"Head": 15}, dtype=object),
+    )  # fmt: skip
+    return path
+
+
 def camcalib(path: Path) -> Path:
     """As SPEC's Lightning leaves it."""
     torch.save({"state_dict": named("model.", CameraRegressor(width=8))}, path)

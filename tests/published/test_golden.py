@@ -98,6 +98,7 @@ def test_post_processing_can_leave_refined_ankles_alone() -> None:
     assert exempt.abs().max() > 0.05
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_hmr2_is_the_published_network() -> None:
     """The full network: 670 million parameters."""

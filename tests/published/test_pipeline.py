@@ -18,6 +18,7 @@ from clips import person_pictures, write_video
 
 from backend import engines
 from backend.core.errors import MocapError
+from backend.core.skeleton import PARENTS
 from backend.core.take import read_take
 from backend.job import Job, Resolve
 from backend.look import OBSERVATION
@@ -96,6 +97,22 @@ def test_the_networks_decide_the_pose(clip: Path, tmp_path: Path) -> None:
     with pytest.raises(MocapError) as failure:
         resolve(lacking, lambda message: None, lambda: False)
     assert failure.value.code == "engine-unavailable"
+
+
+def test_with_smplx_the_bones_are_those_of_the_shape_that_is_seen(clip: Path, tmp_path: Path, added: Path) -> None:
+    Library().add("smplx", files.smplx(added / "SMPLX_NEUTRAL.npz"))
+    take = read_take(capture(job(clip, tmp_path / "take.npz", body="gvhmr"), lambda m: None, lambda: False)[0])
+    assert take.provenance["engines"]["body"]["models"]["smplx"] == Library().added["smplx"].sha256
+    with np.load(added / "SMPLX_NEUTRAL.npz") as body:
+        joints = body["J_regressor"] @ body["v_template"]
+        spread = np.einsum("jv,vkb->jkb", body["J_regressor"], body["shapedirs"][..., :10])
+    # Which shape a random network sees is not known: the bones must be those of one.
+    every = np.concatenate([joints[j] - joints[p] for j, p in enumerate(PARENTS) if p >= 0])
+    moves = np.concatenate([spread[j] - spread[p] for j, p in enumerate(PARENTS) if p >= 0])
+    seen = take["rest_offsets"][1:].reshape(-1)
+    system = np.column_stack([moves, -seen])  # joints + moves betas = seen / size, the size set by the floor
+    solution, *_ = np.linalg.lstsq(system, -every, rcond=None)
+    np.testing.assert_allclose(system @ solution, -every, atol=1e-3)
 
 
 def test_an_engine_whose_model_was_not_added_says_so(clip: Path, tmp_path: Path) -> None:
