@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from clips import backend, person_pictures, start_serve, write_video
 from backend import engines, pipeline
 from backend.core.protocol import REPLIES, REQUESTS, decode, encode
 from backend.core.take import read_take
-from backend.engines import Engine
 from backend.job import Job
 from backend.stages import Frame
 from backend.store import FRAME, RecordFile
@@ -61,8 +61,7 @@ def watch_tracker(monkeypatch) -> list[int]:
         tracker.track = counted
         return tracker
 
-    watched = Engine(engine.what, engine.licence, make, engine.packages, engine.models)
-    monkeypatch.setitem(engines.ENGINES["track"], "blazepose", watched)
+    monkeypatch.setitem(engines.ENGINES["track"], "blazepose", replace(engine, make=make))
     return seen
 
 
