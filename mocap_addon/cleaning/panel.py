@@ -101,7 +101,7 @@ class VIDEO_MOCAP_PT_clean_smooth(_Panel, bpy.types.Panel):
         column = layout.column(align=True)
         for limb in (*LIMBS, PATH):
             column.prop(settings, limb, slider=True)
-        column = layout.column(align=True, heading="Relax")
+        column = layout.column(align=True)
         column.prop(settings, "left_hand", slider=True)
         column.prop(settings, "right_hand", slider=True)
 

@@ -54,7 +54,7 @@ def _frame(edge: str):
         "end": ("Last frame", "Scene frame up to which the foot stands"),
     }
     name, description = texts[edge]
-    return bpy.props.FloatProperty(name=name, description=description, get=get, set=put, precision=1, step=100)
+    return bpy.props.FloatProperty(name=name, description=description, get=get, set=put, precision=0, step=100)
 
 
 class VideoMocapContact(bpy.types.PropertyGroup):
@@ -122,7 +122,7 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
     )
 
     left_hand: bpy.props.FloatProperty(
-        name="Left hand",
+        name="Relax left hand",
         description="How far the fingers of the left hand come to a hand at ease",
         min=0.0,
         max=1.0,
@@ -130,7 +130,7 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
         update=_changed,
     )
     right_hand: bpy.props.FloatProperty(
-        name="Right hand",
+        name="Relax right hand",
         description="How far the fingers of the right hand come to a hand at ease",
         min=0.0,
         max=1.0,
