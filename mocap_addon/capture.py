@@ -333,6 +333,7 @@ class Capture:
             )
         elif self._announced:
             self._drop_others()
+            takes.gather(self.scene(), self.key)
             history.push("Re-solve take" if isinstance(self.request, Resolve) else "Capture from video")
 
 
@@ -373,6 +374,7 @@ def load_take(scene: bpy.types.Scene, path: Path) -> None:
     if "R" in take:  # a motion that was exported has no camera
         for _ in takes.add_camera(look_up, take):
             pass
+    takes.gather(scene, key.partition(":")[0])
 
 
 def _in_thread(work: Callable[[], Result]) -> Generator[None, None, Result]:

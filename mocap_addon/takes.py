@@ -143,7 +143,7 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
     if entry is None:
         entry = scene.video_mocap.takes.add()
         entry.key, entry.track, entry.clip, entry.state = key, track, paths.stored(clip), "LIVE"
-        entry.collection = _collection_of(scene, capture, entry.clip)
+        entry.collection = next((other.collection for other in of_capture(scene, capture) if other.collection), None)
         entry.name = f"{clip.stem} · {name}"
         scene.video_mocap.active_take = len(scene.video_mocap.takes) - 1
     if entry.collection not in scene.collection.children_recursive:
@@ -155,10 +155,29 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
     return entry
 
 
-def _collection_of(scene: bpy.types.Scene, capture: str, clip: str) -> bpy.types.Collection | None:
-    """Where takes of the clip are already: everything of one clip stays together."""
-    siblings = [*of_capture(scene, capture), *(entry for entry in scene.video_mocap.takes if entry.clip == clip)]
-    return next((entry.collection for entry in siblings if entry.collection), None)
+def gather(scene: bpy.types.Scene, capture: str) -> None:
+    """Put a capture's objects to what the clip had before: everything of one clip is in one collection.
+
+    Only right before an undo step is closed. Until then a capture has a collection of its own: undo keeps blocks that
+    did not change between its steps, with whatever was linked into them since, and crashes on what has gone.
+    """
+    mine = of_capture(scene, capture)
+    own = next((entry.collection for entry in mine if entry.collection), None)
+    if own is None:
+        return
+    there = scene.collection.children_recursive
+    others = [e.collection for e in scene.video_mocap.takes if e.clip == mine[0].clip and e.collection in there]
+    clip = next((collection for collection in others if collection != own), None)
+    if clip is None:
+        return
+    for body in list(own.objects):
+        if body.name not in clip.objects:
+            clip.objects.link(body)
+        own.objects.unlink(body)
+    for entry in mine:
+        entry.collection = clip
+    if not own.children:
+        bpy.data.collections.remove(own)
 
 
 class Motion(NamedTuple):
