@@ -189,9 +189,10 @@ def _alignment(centers: Array) -> Array:
         aligned[shoulder] = rotations.frame_from(out, ahead) @ rotations.frame_from(upper, lower).T
         straight = rotations.to_matrix(rotations.between(aligned[shoulder] @ lower, out)) @ aligned[shoulder]
         fingers = {name: centers[JOINT[f"{side}_{name}1"]] for name in ("index", "middle", "pinky")}
-        hand = rotations.frame_from(out, ahead) @ rotations.frame_from(
-            fingers["middle"] - centers[wrist], fingers["index"] - fingers["pinky"]
-        ).T
+        hand = (
+            rotations.frame_from(out, ahead)
+            @ rotations.frame_from(fingers["middle"] - centers[wrist], fingers["index"] - fingers["pinky"]).T
+        )
         _, twist = rotations.swing_twist(rotations.from_matrix(hand @ straight.T), out)
         half = rotations.slerp(rotations.IDENTITY, twist, np.array(0.5))
         aligned[elbow] = rotations.to_matrix(half) @ straight

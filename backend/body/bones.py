@@ -52,9 +52,13 @@ def measured(turned: Array, observations: NDArray[Any], camera: Camera, size: fl
         place = np.zeros((*rays.shape, 3))
         place[..., 0, 0] = place[..., 1, 1] = 1.0
         place[..., 2] = -rays
-        flat = [a.reshape(len(turned), -1, *a.shape[3:]) for a in (design, place, target)]
-        heavy = np.repeat(weights, 2, axis=1)
-        change, left_over = _solve(*flat, heavy)
+        rows = (len(turned), -1)
+        change, left_over = _solve(
+            design.reshape(*rows, len(PARTS)),
+            place.reshape(*rows, 3),
+            target.reshape(rows),
+            np.repeat(weights, 2, axis=1),
+        )
         off = np.linalg.norm(left_over.reshape(*rays.shape), axis=-1)
         weights = found[..., 2] ** 2 / (1 + (off / ROBUST) ** 2) ** 2
     scale = np.ones(sk.COUNT)

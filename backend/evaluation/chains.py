@@ -72,7 +72,7 @@ def write_clips(seen: list[Clip], path: Path) -> None:
             "down": clip.down.astype(np.float32),
         }  # fmt: skip
         arrays |= {f"{i}.{name}": value for name, value in parts.items()}
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # numpy's stubs take the names for its own options
+    np.savez_compressed(path, **arrays)
 
 
 def read_clips(path: Path) -> list[Clip]:

@@ -11,7 +11,10 @@ from torch import Tensor
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """A network's tensors by name, single precision, from .safetensors or from the averaged weights of a training's checkpoint."""
+    """A network's tensors by name, single precision.
+
+    path: .safetensors, or a training's checkpoint, whose averaged weights are meant.
+    """
     if path.suffix == ".safetensors":
         return {name: tensor.float() for name, tensor in load_file(path).items()}
     weights: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")["average"]

@@ -248,16 +248,13 @@ def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, leve
     Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again.
     """
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
-    places, sources = zip(*_FROM_JOINT, strict=True)
-    out[:, :, list(places)] = joints[:, :, list(sources)]
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * size[:, None, None, None]
     rest = (rest + 0.008 * level * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
-    carriers = [source for _, source in _FROM_JOINT]
-    places = [place for place, _ in _FROM_JOINT]
-    shift = (level * _VAGUE[places, None] * draw.normal(1, len(places), 3)).expand(*joints.shape[:2], -1, -1)
-    out[:, :, places] = attached(turned, joints, carriers, shift)
+    near, carriers = ([pair[i] for pair in _FROM_JOINT] for i in (0, 1))
+    shift = (level * _VAGUE[near, None] * draw.normal(1, len(near), 3)).expand(*joints.shape[:2], -1, -1)
+    out[:, :, near] = attached(turned, joints, carriers, shift)
     return out
 
 

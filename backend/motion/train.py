@@ -148,7 +148,8 @@ def train(name: str, plan: Plan) -> None:
 def _optimisers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside the blocks, AdamW for all else: in the same minutes it gets farther than AdamW alone
     (113 against 128 mm MPJPE after 110 seconds of the lifter)."""
-    inside, others = [], []
+    inside: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         (inside if name.startswith("blocks.") and parameter.ndim == 2 else others).append(parameter)
     found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))]
