@@ -172,5 +172,6 @@ def test_a_plan_with_an_unknown_word_is_refused(tmp_path: Path) -> None:
     config.write_text("hours = 1\nclip = 2\n")
     with pytest.raises(ValueError, match="clip"):
         train.Plan.read(config, data=tmp_path, validation=tmp_path, folder=tmp_path)
+    config.write_text("hours = 1\n")
     with pytest.raises(ValueError, match="data"):
-        train.Plan.read(tmp_path / "plan.toml", folder=tmp_path)
+        train.Plan.read(config, folder=tmp_path)
