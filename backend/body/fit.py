@@ -19,6 +19,7 @@ from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera
 from . import seen
+from .tokens import GAP
 
 # Joints that may be corrected, and how far off the network may have left them (one standard deviation, degrees).
 TURNED = {
@@ -30,7 +31,6 @@ STEADY = np.radians(1.25)  # how much a correction may change in a thirtieth of 
 ASIDE, DEPTH, MOVED = 0.05, 0.10, 0.01  # the pelvis: metres across, part of the distance along, metres a thirtieth
 ROBUST = 3.0  # standard deviations from which on a keypoint loses its say
 ROUNDS = 3
-GAP = 0.25  # seconds over which nothing is tied together
 
 _TURNED = [JOINT[name] for name in TURNED]
 

@@ -1,6 +1,6 @@
 """Where keypoints are seen on a body: not in the joints' centres, and never quite the same.
 
-Measured on the rendered clips of docs/evaluation.md (millimetres, means of ten people; left side, the right one
+Measured on the rendered clips of docs/evaluation.md (millimetres, means of eight people; left side, the right one
 mirrored): detectors see shoulders on top of the joint and ankles at the shin's end.
 """
 

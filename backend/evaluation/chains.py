@@ -17,6 +17,7 @@ from ..body.analytic import AnalyticSolver
 from ..body.chain import BodyChain
 from ..body.feet import FootMR
 from ..body.lifter import LifterSolver
+from ..body.tokens import KEYPOINTS
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
@@ -29,7 +30,6 @@ from ..world.steady import steadied
 from . import metrics
 
 BODY = 22
-SEEN = 23  # keypoints that are more than nothing
 ANKLES = [sk.INDEX["left_ankle"], sk.INDEX["right_ankle"]]
 LIMBS = [sk.INDEX[f"{side}_{name}"] for name in ("hip", "knee", "shoulder", "elbow") for side in ("left", "right")]
 
@@ -65,7 +65,7 @@ def write_clips(seen: list[Clip], path: Path) -> None:
     for i, clip in enumerate(seen):
         o = clip.observations
         parts = {
-            "time": o["time"], "keypoints": o["keypoints"][:, :SEEN], "landmarks": o["landmarks"].astype(np.float16),
+            "time": o["time"], "keypoints": o["keypoints"][:, :KEYPOINTS], "landmarks": o["landmarks"].astype(np.float16),
             "roi": o["roi"], "turn": o["turn"], "lens": np.array([clip.camera.focal, clip.camera.size[0]]),
             "offsets": clip.offsets.astype(np.float32), "pelvis": clip.pelvis.astype(np.float32),
             "pose": rotations.to_axis_angle(clip.local[:, :BODY]).astype(np.float32),
@@ -84,7 +84,7 @@ def read_clips(path: Path) -> list[Clip]:
         part = {name: arrays[f"{i}.{name}"] for name in _PARTS}
         o = np.zeros(len(part["time"]), OBSERVATION)
         o["frame"], o["time"] = np.arange(len(o)), part["time"]
-        o["keypoints"][:, :SEEN], o["landmarks"] = part["keypoints"], part["landmarks"]
+        o["keypoints"][:, :KEYPOINTS], o["landmarks"] = part["keypoints"], part["landmarks"]
         o["roi"], o["turn"], o["consistency"] = part["roi"], part["turn"], 1.0
         local = np.tile(rotations.IDENTITY, (len(o), sk.COUNT, 1))
         local[:, :BODY] = rotations.from_axis_angle(part["pose"].astype(float))
