@@ -65,8 +65,8 @@ def write_clips(seen: list[Clip], path: Path) -> None:
     for i, clip in enumerate(seen):
         o = clip.observations
         parts = {
-            "time": o["time"], "keypoints": o["keypoints"][:, :KEYPOINTS], "landmarks": o["landmarks"].astype(np.float16),
-            "roi": o["roi"], "turn": o["turn"], "lens": np.array([clip.camera.focal, clip.camera.size[0]]),
+            "time": o["time"], "keypoints": o["keypoints"][:, :KEYPOINTS], "roi": o["roi"], "turn": o["turn"],
+            "landmarks": o["landmarks"].astype(np.float16), "lens": np.array([clip.camera.focal, clip.camera.size[0]]),
             "offsets": clip.offsets.astype(np.float32), "pelvis": clip.pelvis.astype(np.float32),
             "pose": rotations.to_axis_angle(clip.local[:, :BODY]).astype(np.float32),
             "down": clip.down.astype(np.float32),
