@@ -122,6 +122,15 @@ def _info(options: argparse.Namespace) -> int:
     return 0
 
 
+def _mesh(options: argparse.Namespace) -> int:
+    from .mesh import write
+    from .models.library import Library
+
+    for path in write(options.take, options.model or Library().path("smplx"), options.output):
+        print(path)
+    return 0
+
+
 def _convert(options: argparse.Namespace) -> int:
     from .motion.convert import convert
 
@@ -275,6 +284,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("video", type=Path)
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_info)
+
+    command = commands.add_parser("mesh", help="the surface of a take's body, by your SMPL-X model file")
+    command.add_argument("take", type=Path, metavar="TAKE.npz")
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="BODY.npz", help="or BODY.obj, with a .pc2"
+    )
+    command.add_argument(
+        "--model", type=Path, metavar="SMPLX_NEUTRAL.npz", help="default: as added, `models add smplx`"
+    )
+    command.set_defaults(run=_mesh)
 
     command = commands.add_parser("evaluate", help="measure takes against references (takes that hold the truth)")
     command.add_argument("takes", type=Path, nargs="*", metavar="TAKE")

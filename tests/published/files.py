@@ -19,6 +19,9 @@ from backend.published.vit import ViTSize
 from backend.published.vitpose import ViTPose
 from backend.published.whmr import WHMR, Surface
 
+sys.path.append(str(Path(__file__).parents[1] / "backend"))
+from smplx_file import write as smplx  # noqa: F401
+
 SMALL = ViTSize(width=32, layers=1, heads=2)
 GVHMR_LAYERS = 1
 
@@ -102,17 +105,6 @@ def whmr(path: Path) -> Path:
     weights = named("", network) | named("cam_model.", CameraRegressor(width=8))
     weights |= {f"regressor.0.smpl.{name}": tensor for name, tensor in smpl.items()}
     torch.save({"model": weights}, path)
-    return path
-
-
-def smplx(path: Path) -> Path:
-    """The arrays of SMPL-X's model that are read, of a made-up body, and an object as in the real file."""
-    rng = np.random.default_rng(0)
-    np.savez(
-        path, v_template=rng.normal(size=(80, 3)), shapedirs=rng.normal(size=(80, 3, 400)),
-        J_regressor=rng.dirichlet(np.ones(80), 55), kintree_table=np.zeros((2, 55), np.int64),
-        part2num=np.array({"Head": 15}, dtype=object),
-    )  # fmt: skip
     return path
 
 
