@@ -24,6 +24,11 @@ class Crop(NamedTuple):
         """(N, 2) crop pixels -> pixels of the whole picture."""
         return points @ self.affine[:, :2].T + self.affine[:, 2]
 
+    def from_picture(self, points: Array) -> Array:
+        """(N, 2) pixels of the whole picture -> crop pixels."""
+        inverse: Array = np.linalg.inv(self.affine[:, :2])
+        return (points - self.affine[:, 2]) @ inverse.T
+
     def to_camera(self, points: Array) -> Array:
         """(N, 3) in the crop's axes -> camera axes as seen along the ray to the crop's centre: the crop's rotation in
         the picture plane (and its mirroring) undone. x right, y down, z away from the camera; units unchanged."""

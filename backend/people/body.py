@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +24,13 @@ _BONES = np.array(
     ]
     + [(INDEX["left_shoulder"], INDEX["right_shoulder"]), (INDEX["left_hip"], INDEX["right_hip"])]
 )  # fmt: skip
+
+
+class Body(NamedTuple):
+    """A look at a person and how far to trust it, 0..1."""
+
+    look: PoseLook
+    consistency: float
 
 
 def visible(look: PoseLook, rgb: NDArray[np.uint8]) -> bool:

@@ -16,6 +16,7 @@ from .appearance import torso_colours
 from .body import limb_lengths
 
 LONGEST_GUESS = 0.5  # seconds that motion is extrapolated
+_TRUST, _TRUST_MET = 0.6, 0.2  # weight of the newest motion in the velocity, alone and with somebody in the way
 _STILL = 0.04  # of the region's side: motion from frame to frame that the region has room for
 
 
@@ -60,15 +61,18 @@ class Track:
         own = np.exp(-elapsed / 0.1)
         return self.pose.points + own * self.velocity * elapsed + (1 - own) * self.drift(time)
 
-    def advance(self, pose: PoseLook, consistency: float, time: float, rgb: NDArray[np.uint8]) -> None:
-        """Take over what was seen at `time`."""
+    def advance(
+        self, pose: PoseLook, consistency: float, time: float, rgb: NDArray[np.uint8], met: bool = False
+    ) -> None:
+        """Take over what was seen at `time`. met: somebody is in the way, who must not rub off on this person."""
         if self.lost:
             self.velocity = np.zeros((33, 2))
             self.hands, self.face = [None, None], None
         else:
             moved = (pose.points - self.pose.points) / max(1e-3, time - self.time)
-            self.velocity = 0.4 * self.velocity + 0.6 * moved
+            share = _TRUST_MET if met else _TRUST
+            self.velocity = (1 - share) * self.velocity + share * moved
         self.pose, self.consistency, self.time, self.lost = pose, consistency, time, False
-        if consistency > 0.6:
+        if consistency > 0.6 and not met:
             self.colours = 0.95 * self.colours + 0.05 * torso_colours(rgb, pose.points)
             self.limbs = 0.95 * self.limbs + 0.05 * limb_lengths(pose.world)

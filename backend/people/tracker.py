@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.rotations import Array
-from ..landmarks.face import FaceLook, FaceModel
-from ..landmarks.hands import HandLook, HandModel
+from ..landmarks.face import FaceModel
+from ..landmarks.hands import HandModel
 from ..landmarks.multicrop import VIEWS, agreement, disagreement, fused, torso_length
 from ..landmarks.pose import PoseLook, PoseModel
-from ..landmarks.wholebody import observe, recall
+from ..landmarks.wholebody import recall
 from ..stages import Detection, Frame, Roi, Sighting
 from .appearance import similarity, torso_colours
-from .body import SMALLEST_SIDE, agrees, limb_lengths, same_person, visible
+from .body import SMALLEST_SIDE, Body, agrees, limb_lengths, same_person, visible
 from .choice import parse_people
+from .details import Details
 from .detector import PoseDetector, tiles
+from .meeting import groups, see_together
 from .track import LONGEST_GUESS, Track
 
 KEEP_FLAG = 0.5  # of the landmark model: below this the person is gone
@@ -32,7 +33,6 @@ _LOST_SECONDS = 0.15  # and around where somebody was lost
 _FINE_TILES = 4
 _REJECT_SECONDS = 0.8  # how long a spot that held nobody is not looked at again
 _FORGET_SECONDS = 4.0  # a lost person found later than this is a new one
-_HAND_EVERY = 2  # frames between looking for a hand that was not there
 _SPARE = 2  # people followed beyond the number asked for, lest a wrong one take the place
 _ALIKE = 0.5  # similarity of the colours of one person's torso
 
@@ -40,13 +40,6 @@ _ALIKE = 0.5  # similarity of the colours of one person's torso
 # their bones have kept their lengths (log ratio). Measured on real clips: nine in ten frames are far below these.
 _CERTAIN, _SURPRISE, _LIMBS = 0.9, 0.15, 0.12
 _CREDIT_PER_FRAME, _MOST_CREDIT = 0.8, 12.0  # extra looks that hard frames may cost a person, saved up
-
-
-class _Body(NamedTuple):
-    """A look at a person and how far to trust it, 0..1."""
-
-    look: PoseLook
-    consistency: float
 
 
 class BlazePoseTracker:
@@ -98,18 +91,24 @@ class BlazePoseTracker:
         self._resumed.clear()
         self._tracks = [t for t in self._tracks if time - t.time <= _FORGET_SECONDS]
         expected = [t for t in self._tracks if not t.lost or time - t.time < LONGEST_GUESS]
-        bodies = pool.map(lambda track: self._see(frame, track), expected)
-        seen = [(track, body) for track, body in zip(expected, bodies, strict=True) if body is not None]
-        found = _without_doubles(seen)
+        together = groups(expected, time)
+        crowd = [track for group in together if len(group) > 1 for track in group]
+        alone = [group[0] for group in together if len(group) == 1]
+        seen = list(zip(alone, pool.map(lambda track: self._see(frame, track), alone), strict=True))
+        for group in together:
+            if len(group) > 1:
+                seen += zip(group, see_together(self._pose, frame.rgb, group, time, pool.map), strict=True)
+        found = _without_doubles([(t, body) for t, body in seen if body and self._believable(t, body, frame.rgb)])
         for track, body in found:
-            track.advance(body.look, body.consistency, time, frame.rgb)
+            met = any(track is other for other in crowd)
+            track.advance(body.look, body.consistency, time, frame.rgb, met)
         for track in expected:
             track.lost = not any(track is other for other, _ in found)
         self._search(frame, pool)
         return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.number)
 
-    def _see(self, frame: Frame, track: Track) -> _Body | None:
-        """The body of a known person, near where it should be; None when it is not there."""
+    def _see(self, frame: Frame, track: Track) -> Body:
+        """The body of a known person who is on their own, near where it should be."""
         look = self._pose.look(frame.rgb, track.expected_roi(frame.time))
         expected = track.expected_points(frame.time)
         surprise = disagreement(look.points, expected, look.visibility, torso_length(look.points, look.roi.side))
@@ -121,11 +120,14 @@ class BlazePoseTracker:
         if hard and track.credit >= len(VIEWS):
             look, consistency, cost = fused(self._pose, frame.rgb, look, expected)
             track.credit -= cost
-        if look.flag < KEEP_FLAG or not visible(look, frame.rgb):
-            return None
-        if track.lost and similarity(track.colours, torso_colours(frame.rgb, look.points)) < _ALIKE:
-            return None
-        return _Body(look, consistency)
+        return Body(look, consistency)
+
+    @staticmethod
+    def _believable(track: Track, body: Body, rgb: NDArray[np.uint8]) -> bool:
+        """Whether a look shows a person, and the one who was lost."""
+        if body.look.flag < KEEP_FLAG or not visible(body.look, rgb):
+            return False
+        return not track.lost or similarity(track.colours, torso_colours(rgb, body.look.points)) >= _ALIKE
 
     def _search(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         """Look for newcomers and for those who were lost, when it is time to."""
@@ -141,7 +143,7 @@ class BlazePoseTracker:
                 track.supported = frame.time
             if not owners and not self._was_rejected(detection.roi, frame.time):
                 unknown.append(detection)
-        newcomers: list[_Body] = []
+        newcomers: list[Body] = []
         bodies = pool.map(lambda detection: self._confirm(frame.rgb, detection), unknown)
         for detection, body in zip(unknown, bodies, strict=True):
             if body is None:
@@ -180,17 +182,17 @@ class BlazePoseTracker:
         self._rejected = [(then, spot) for then, spot in self._rejected if time - then < _REJECT_SECONDS]
         return any(np.hypot(roi.x - spot.x, roi.y - spot.y) < 0.1 * spot.side for _, spot in self._rejected)
 
-    def _confirm(self, rgb: NDArray[np.uint8], detection: Detection) -> _Body | None:
+    def _confirm(self, rgb: NDArray[np.uint8], detection: Detection) -> Body | None:
         """The body of a detected person; None when there is none. The detector's region is rough: look twice."""
         look = self._pose.look(rgb, self._pose.look(rgb, detection.roi).roi)
         if look.flag < KEEP_FLAG or not visible(look, rgb):
             return None
-        body = _Body(*fused(self._pose, rgb, look)[:2])
+        body = Body(*fused(self._pose, rgb, look)[:2])
         needed = START_AGREEMENT if any(not t.lost for t in self._tracks) else _ALONE_AGREEMENT
         certainty = body.consistency * np.sqrt(detection.score)
         return body if certainty >= needed and visible(body.look, rgb) else None
 
-    def _welcome(self, newcomers: list[_Body], frame: Frame) -> None:
+    def _welcome(self, newcomers: list[Body], frame: Frame) -> None:
         """Give newcomers their number: their old one if they were only lost, else the next, from left to right."""
         present = [t.pose.roi.side for t in self._tracks if not t.lost] + [body.look.roi.side for body in newcomers]
         if present:
@@ -220,29 +222,9 @@ class BlazePoseTracker:
         return best
 
 
-class Details:
-    """Hands and face of one person in one frame, being looked at."""
-
-    def __init__(self, hand: HandModel, face: FaceModel, track: Track, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        self._frame, self._track, self._body = frame, track, _Body(track.pose, track.consistency)
-        self._hands: list[Future[HandLook | None] | None] = []
-        for side, last in enumerate(track.hands):
-            # A hand that was not there is not looked for in every frame: that costs as much as a hand that is.
-            track.hand_pause[side] = 0 if last else (track.hand_pause[side] + 1) % _HAND_EVERY
-            due = last is not None or track.hand_pause[side] == 1
-            self._hands.append(pool.submit(hand.look, frame.rgb, track.pose, side, last) if due else None)
-        self._face: Future[FaceLook | None] = pool.submit(face.look, frame.rgb, track.pose, track.face)
-
-    def sighting(self) -> Sighting:
-        """Wait for them and put everything together."""
-        hands, face = [hand.result() if hand else None for hand in self._hands], self._face.result()
-        self._track.hands, self._track.face = hands, face
-        return Sighting(self._track.number, observe(self._frame, self._body.look, hands, face, self._body.consistency))
-
-
-def _without_doubles(seen: list[tuple[Track, _Body]]) -> list[tuple[Track, _Body]]:
+def _without_doubles(seen: list[tuple[Track, Body]]) -> list[tuple[Track, Body]]:
     """Where two tracks landed on one body, the one that the detector confirmed last, or that fits better, keeps it."""
-    kept: list[tuple[Track, _Body]] = []
+    kept: list[tuple[Track, Body]] = []
     for track, body in sorted(seen, key=lambda item: (item[0].lost, -item[0].supported, -item[1].consistency)):
         if not any(same_person(body.look, other.look) for _, other in kept):
             kept.append((track, body))
