@@ -6,10 +6,9 @@ or in fields of their own that the record then has besides. The stages after see
 
 from __future__ import annotations
 
-import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -58,7 +57,7 @@ def looked(
 
     record: of `record_with`. Closing this closes `tracked`.
     """
-    with closing(tracked), _released():
+    with closing(tracked):
         if record == OBSERVATION:
             yield from tracked
             return
@@ -72,18 +71,6 @@ def looked(
             if len(waiting) >= BATCH + AHEAD:
                 yield from _look(waiting, len(waiting) - AHEAD, boxes, lookers)
         yield from _look(waiting, len(waiting), boxes, lookers)
-
-
-@contextmanager
-def _released() -> Iterator[None]:
-    """Gives a GPU's memory back at the end, where there was one."""
-    try:
-        yield
-    finally:
-        if "torch" in sys.modules:
-            from .published.runtime import release
-
-            release()
 
 
 def _look(

@@ -15,6 +15,7 @@ clip's length; all that grows with it is a few numbers a frame for the root.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -43,7 +44,7 @@ from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
-from .world.place import RootPath, Settled, place, settle, with_calm_feet
+from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
 from .world.vertical import VerticalMeter
 
@@ -140,12 +141,22 @@ def track(run: Run) -> None:
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
             _warn(run, reader.warnings)
+        del tracker, tracked
+        released()
         if camera.unsure > UNSURE * len(store):
             what = f"The background could not be followed in {camera.unsure} frames: the camera may have turned there."
             _warn(run, [("camera-unsure", what)])
         store.mark_complete()
     live.finish()
     progress.stage("track", len(store), len(store))
+
+
+def released() -> None:
+    """Give the memory of networks that nobody holds any more back to a GPU, where there was one."""
+    if "torch" in sys.modules:
+        from .published.runtime import release
+
+        release()
 
 
 def choose_people(run: Run) -> list[int]:
@@ -199,9 +210,9 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
             motion = solver.solve(window, body, ground.camera)
-            motion = with_calm_feet(place(motion if still else steadied(motion, window["turn"]), ground.camera))
+            motion = place(motion if still else steadied(motion, window["turn"]), ground.camera)
             spool.append(_solved(motion)[inner])
-            parts.append(RootPath.of(motion, body, ground.camera).rows(inner))
+            parts.append(RootPath.of(motion, body).rows(inner))
             done += inner.stop - inner.start
         path = RootPath.joined(parts)
         if rooter is None:

@@ -5,7 +5,7 @@ Sizes are read off the files, so that smaller members of a family load the same 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from ..look import BOX, Field, Look
 from . import camcalib, checkpoints, crops, vitpose, whmr
 from .checkpoints import Weights
 from .hmr2 import HMR2, JOINTS, TOKEN
-from .runtime import Runner, device_of
+from .runtime import Runner, ahead, device_of
 from .vit import size_of
 
 TOKENS: Field = ("token", "<f4", (TOKEN,))  # of HMR2.0, what GVHMR knows of the picture
@@ -32,7 +32,6 @@ HMR2_FIELDS = (BOX, SMPL, BETAS)
 CAMCALIB_FIELDS = (CAMERA,)
 DOWN: Field = ("whmr_down", "<f4", (3,))  # gravity's direction by W-HMR, camera axes
 WHMR_FIELDS = (CAMERA, DOWN)
-BATCH = 16  # crops at a time, of networks that are no Runner's
 CALIBRATE_EVERY = 15  # frames: cameras turn slower than people move
 
 
@@ -48,11 +47,11 @@ class _HMR2:
         layers = count(weights, "smpl_head.transformer.transformer.layers.")
         network = HMR2(size, layers=layers) if size else HMR2()
         checkpoints.load(network, weights, "HMR2.0 (4D-Humans)", file)
-        self._runner, self._network = Runner(network, device_of(device)), network
+        self._runner, self._network = Runner(network, device_of(device), network.backbone), network
         self._crop, self._margin = crop, margin
 
-    def _crops(self, looks: Sequence[Look]) -> list[NDArray[np.float32]]:
-        return [self._crop(look.frame.rgb, crops.square(look.box, self._margin)) for look in looks]
+    def _crops(self, looks: Sequence[Look]) -> Iterator[NDArray[np.float32]]:
+        return ahead(lambda look: self._crop(look.frame.rgb, crops.square(look.box, self._margin)), looks)
 
 
 class TokenLooker(_HMR2):
@@ -99,12 +98,13 @@ class ViTPoseLooker:
         points = len(weights["keypoint_head.final_layer.bias"]) if known else 133
         network = vitpose.ViTPose(points, size_of(weights)) if known else vitpose.ViTPose(points)
         checkpoints.load(network, weights, "ViTPose", file)
-        self._runner, self._network, self._flip = Runner(network, device_of(device)), network, flip
+        self._runner, self._network = Runner(network, device_of(device), network.backbone), network
+        self._flip = flip
 
     def look(self, looks: Sequence[Look]) -> None:
         """See `look.Looker`."""
         boxes = [crops.square(look.box, crops.GVHMR_MARGIN) for look in looks]
-        pictures = [crops.gvhmr(look.frame.rgb, box) for look, box in zip(looks, boxes, strict=True)]
+        pictures = ahead(lambda i: crops.gvhmr(looks[i].frame.rgb, boxes[i]), range(len(looks)))
         heatmaps = self._runner(pictures, lambda image: self._network(image, self._flip)).numpy()
         for seen, box, maps in zip(looks, boxes, heatmaps, strict=True):
             points = vitpose.decode(maps, box)
@@ -151,31 +151,25 @@ class WHMRLooker:
             what = f"{file.name} looks like {seems}; W-HMR was expected, with SMPL's {lacking[0]} in it."
             raise MocapError("model-wrong", what)
         surface = whmr.Surface.of(smpl, torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64)))
-        self._device = device_of(device)
-        surface = whmr.Surface(*(part.to(self._device) for part in surface))
         inner = checkpoints.part(weights, "feature_extractor.")
         network = whmr.WHMR(surface, size_of(inner), len(weights["global_orient.fc1.bias"]))
         checkpoints.load(network, weights, "W-HMR", file)
-        self._network = network.to(self._device)
+        self._runner, self._network = Runner(network, device_of(device)), network
 
-    @torch.inference_mode()
     def look(self, looks: Sequence[Look]) -> None:
         """See `look.Looker`."""
         self._calibration.look(looks)
-        for start in range(0, len(looks), BATCH):
-            some = looks[start : start + BATCH]
-            boxes = np.array([crops.square(look.box) for look in some])
-            pictures = np.stack([crops.whmr(look.frame.rgb, box) for look, box in zip(some, boxes, strict=True)])
-            height, width = some[0].frame.rgb.shape[:2]
-            angles = torch.from_numpy(np.array([look.record["camcalib"] for look in some]))
-            box = torch.from_numpy(boxes).float()
-            inputs = (
-                torch.from_numpy(pictures), whmr.place_in_picture(box, width, height), box[:, 2],
-                camcalib.world_to_camera(angles[:, 1], angles[:, 2]),
-            )  # fmt: skip
-            person = self._network(*(x.to(self._device) for x in inputs))
-            for look, down in zip(some, whmr.down(person).cpu().numpy(), strict=True):
-                look.record["whmr_down"] = down
+        boxes = np.array([crops.square(look.box) for look in looks])
+        pictures = ahead(lambda i: crops.whmr(looks[i].frame.rgb, boxes[i]), range(len(looks)))
+        height, width = looks[0].frame.rgb.shape[:2]
+        angles = torch.from_numpy(np.array([look.record["camcalib"] for look in looks]))
+        box = torch.from_numpy(boxes).float()
+        found = self._runner(
+            pictures, lambda *inputs: whmr.down(self._network(*inputs)),
+            whmr.place_in_picture(box, width, height), box[:, 2], camcalib.world_to_camera(angles[:, 1], angles[:, 2]),
+        )  # fmt: skip
+        for seen, down in zip(looks, found.numpy(), strict=True):
+            seen.record["whmr_down"] = down
 
 
 def count(weights: Weights, prefix: str) -> int:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..core.errors import MocapError
 from ..look import Look
 from . import checkpoints, mmpose_imports
-from .runtime import device_of
+from .runtime import Batches, ahead, device_of
 
 # Channels of the stem and bins along x -> the settings of that size.
 _SETTINGS = {
@@ -24,6 +25,7 @@ _SETTINGS = {
     (32, 384): "rtmpose-l_8xb64-270e_coco-wholebody-256x192.py",
     (32, 576): "rtmpose-l_8xb32-270e_coco-wholebody-384x288.py",
 }
+ONE = np.ones(1, np.float32)
 _FOLDER = Path(".mim", "configs", "wholebody_2d_keypoint", "rtmpose", "coco-wholebody")
 
 
@@ -38,23 +40,34 @@ class RTMPoseLooker:
         if name is None:
             what = f"{file.name} looks like {checkpoints.looks_like(weights)}; RTMPose-m or -l whole-body was expected."
             raise MocapError("model-wrong", what)
-        self._apis = mmpose_imports.apis()
-        self._network = self._apis.init_model(_settings(name), None, device=str(device_of(device)))
+        mmpose_imports.apis()
+        from mmengine.dataset import Compose, pseudo_collate
+        from mmengine.registry import init_default_scope
+        from mmpose.apis import init_model
+
+        self._network = init_model(_settings(name), None, device=str(device_of(device)))
         checkpoints.load(self._network, weights, "RTMPose whole-body", file)
+        init_default_scope("mmpose")
+        self._cut, self._together = Compose(self._network.cfg.test_dataloader.dataset.pipeline), pseudo_collate
+        self._batches = Batches(device_of(device))
 
     def look(self, looks: Sequence[Look]) -> None:
-        """Write the keypoints into each record, frame by frame: mmpose takes all people of a picture at once."""
-        frames: dict[int, list[Look]] = {}
-        for seen in looks:
-            frames.setdefault(seen.frame.index, []).append(seen)
-        for people in frames.values():
-            picture = np.ascontiguousarray(people[0].frame.rgb[..., ::-1])
-            boxes = np.array([seen.box for seen in people], np.float32)
-            found = self._apis.inference_topdown(self._network, picture, boxes)
-            for seen, sample in zip(people, found, strict=True):
-                points = sample.pred_instances
-                seen.record["keypoints"][:, :2] = points.keypoints[0] * seen.frame.scale
-                seen.record["keypoints"][:, 2] = np.clip(points.keypoint_scores[0], 0.0, 1.0)
+        """Write the keypoints into each record, batches across frames and people."""
+
+        def cut(seen: Look) -> Any:
+            picture = np.ascontiguousarray(seen.frame.rgb[..., ::-1])
+            box = np.asarray(seen.box, np.float32)[None]
+            return self._cut({"img": picture, "bbox": box, "bbox_score": ONE, **self._network.dataset_meta})
+
+        @torch.inference_mode()
+        def run(crops: list[Any]) -> list[Any]:
+            return self._network.test_step(self._together(crops))
+
+        found = (sample for batch in self._batches.work(ahead(cut, looks), run) for sample in batch)
+        for seen, sample in zip(looks, found, strict=True):
+            points = sample.pred_instances
+            seen.record["keypoints"][:, :2] = points.keypoints[0] * seen.frame.scale
+            seen.record["keypoints"][:, 2] = np.clip(points.keypoint_scores[0], 0.0, 1.0)
 
 
 def _settings(name: str) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -40,7 +41,9 @@ class ViTPose(nn.Module):
         return heatmaps
 
     def _look(self, image: Tensor) -> Tensor:
-        return self.keypoint_head(self.backbone(image))[:, : len(MIRRORED)]
+        features = self.backbone(image)
+        with torch.autocast(image.device.type, enabled=False):  # half precision is for the large part
+            return self.keypoint_head(features.float())[:, : len(MIRRORED)]
 
 
 class HeatmapHead(nn.Module):

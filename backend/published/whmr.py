@@ -8,6 +8,7 @@ The regressors have no non-linearity, neither has OrientCorrect: each is one aff
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,9 +27,8 @@ LOOKS = 3
 NEAREST_DEPTH = 10.0  # metres; what the distance is a part of
 
 
-class Surface(NamedTuple):
-    """The part of SMPL that carries the markers: template (67, 3) metres, shape (67, 3, 10), pose (207, 201),
-    weights (67, 24), and of the whole body joints (24, 3), joint_shape (24, 3, 10) and parents (24)."""
+class Surface(nn.Module):
+    """The part of SMPL that carries the markers. It goes where the network goes; a checkpoint has it elsewhere."""
 
     template: Tensor
     shape: Tensor
@@ -36,21 +36,27 @@ class Surface(NamedTuple):
     weights: Tensor
     joints: Tensor
     joint_shape: Tensor
-    parents: Tensor
+
+    def __init__(self, parents: Sequence[int], **parts: Tensor) -> None:
+        """parts: template (67, 3) metres, shape (67, 3, 10), pose (207, 201), weights (67, 24), and of the whole body
+        joints (24, 3) and joint_shape (24, 3, 10)."""
+        super().__init__()
+        self.parents = tuple(parents)
+        for name, part in parts.items():
+            self.register_buffer(name, part.float(), persistent=False)
 
     @classmethod
     def of(cls, smpl: dict[str, Tensor], markers: Tensor) -> Surface:
         """From SMPL's buffers as the checkpoint holds them, and the markers' vertex numbers (67,)."""
-        pose = smpl["posedirs"].unflatten(-1, (-1, 3))[:, markers].flatten(1)
         shapes = smpl["shapedirs"][..., :10]
         return cls(
-            smpl["v_template"][markers],
-            shapes[markers],
-            pose,
-            smpl["lbs_weights"][markers],
-            smpl["J_regressor"] @ smpl["v_template"],
-            torch.einsum("jv,vkl->jkl", smpl["J_regressor"], shapes),
-            smpl["parents"].long(),
+            smpl["parents"].tolist(),
+            template=smpl["v_template"][markers],
+            shape=shapes[markers],
+            pose=smpl["posedirs"].unflatten(-1, (-1, 3))[:, markers].flatten(1),
+            weights=smpl["lbs_weights"][markers],
+            joints=smpl["J_regressor"] @ smpl["v_template"],
+            joint_shape=torch.einsum("jv,vkl->jkl", smpl["J_regressor"], shapes),
         )
 
     def posed(self, rotations: Tensor, betas: Tensor) -> Tensor:
@@ -61,7 +67,7 @@ class Surface(NamedTuple):
         joints = self.joints + torch.einsum("jkl,bl->bjk", self.joint_shape, betas)
         turned, places = [rotations[:, 0]], [joints[:, 0]]
         for j in range(1, rotations.shape[1]):
-            p = int(self.parents[j])
+            p = self.parents[j]
             places.append(places[p] + (turned[p] @ (joints[:, j] - joints[:, p])[..., None])[..., 0])
             turned.append(turned[p] @ rotations[:, j])
         turn, place = torch.stack(turned, 1), torch.stack(places, 1)

@@ -87,7 +87,7 @@ class YoloDetector:
         network.load_state_dict({name: saved.weights[name] for name in own})
         network = network.fuse(verbose=False).requires_grad_(False).eval()
         self._end2end = bool(getattr(network, "end2end", False))
-        self._runner = Runner(network, device_of(device), torch.float32)
+        self._runner = Runner(network, device_of(device))
 
     def detect(self, pictures: list[NDArray[np.uint8]]) -> list[Detections]:
         """People in pictures of one size."""

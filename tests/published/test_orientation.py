@@ -44,13 +44,13 @@ def test_orient_correct_is_one_affine_map() -> None:
 def test_the_surface_is_skinned_and_seen() -> None:
     """One bone, one marker: it turns about the joint; the projection is that of a camera 2 f / (s 256) away."""
     surface = whmr.Surface(
+        [-1, *[0] * 23],
         template=torch.tensor([[0.0, 1.0, 0.0]]),
         shape=torch.zeros(1, 3, 10),
         pose=torch.zeros(207, 3),
         weights=torch.eye(24)[1:2],
         joints=torch.zeros(24, 3).index_fill(0, torch.tensor([1]), 0.5),
         joint_shape=torch.zeros(24, 3, 10),
-        parents=torch.tensor([-1, *[0] * 23]),
     )
     turn = torch.eye(3).expand(1, 24, 3, 3).clone()
     turn[0, 1] = matrix_from_axis_angle(torch.tensor([0.0, 0.0, math.pi / 2]))

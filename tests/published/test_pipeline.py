@@ -5,6 +5,7 @@ What such a capture shows is that all parts fit together; that the networks are 
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from backend.job import Job, Resolve
 from backend.look import OBSERVATION
 from backend.models.library import VARIABLE, Library
 from backend.pipeline import capture
-from backend.published import lookers, registry
+from backend.published import lookers, registry, runtime
 from backend.resolve import resolve
 
 MAKE: dict[str, Callable[[Path], Path]] = {
@@ -71,13 +72,18 @@ def job(clip: Path, output: Path, **chain: str) -> Job:
 
 
 @pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: "-".join(chain.values()))
-def test_a_capture_with_it(clip: Path, tmp_path: Path, chain: dict[str, str]) -> None:
+def test_a_capture_with_it(clip: Path, tmp_path: Path, chain: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    looking: list[int] = []  # networks that still look at pictures, each time memory is given back
+    monkeypatch.setattr(
+        runtime, "release", lambda: looking.append(sum(type(thing) is runtime.Runner for thing in gc.get_objects()))
+    )
     stages: list[str] = []
     takes = capture(
         job(clip, tmp_path / "take.npz", **chain), lambda m: stages.append(m.get("name", "")), lambda: False
     )
     take = read_take(takes[0])
     assert len(take) == 12 and np.isfinite(take["poses"]).all() and np.isfinite(take["trans"]).all()
+    assert looking == [0], "after tracking, once, when nobody holds them any more"
     for stage, name in chain.items():
         told = take.provenance["engines"][stage]
         needed = engines.ENGINES[stage][name].published

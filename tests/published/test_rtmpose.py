@@ -17,9 +17,11 @@ from clips import person_pictures, write_video
 from backend.core.errors import MocapError
 from backend.core.take import read_take
 from backend.job import Job
+from backend.look import OBSERVATION, Look
 from backend.models.library import VARIABLE, Library
 from backend.pipeline import capture
 from backend.published import mmpose_imports, rtmpose
+from backend.stages import Frame
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,22 @@ def test_a_capture_with_it(released: Path, tmp_path: Path, demo_clip: Path, monk
     assert takes["rtmpose"].provenance["engines"]["keypoints"]["licence"] == "Apache-2.0"
     moved = np.abs(takes["rtmpose"]["keypoints2d"] - takes["tracker"]["keypoints2d"]).max((0, 2))
     assert (moved > 0).all()  # every one of the 133 comes from the network
+
+
+def test_batches_across_frames_see_what_mmpose_sees_one_by_one(released: Path, demo_clip: Path) -> None:
+    looker = rtmpose.RTMPoseLooker(released, "cpu")
+    pictures = person_pictures(demo_clip, 3)
+    box = np.array([5.0, 10, pictures[0].shape[1] - 20, pictures[0].shape[0] - 5])
+    looks = []
+    for i, picture in enumerate(pictures):
+        frame = Frame(i, i / 30, picture, 1.0)
+        looks += [Look(frame, np.zeros(1, OBSERVATION)[0], box + shift) for shift in (0, 4.0 * i)]
+    looker.look(looks)
+    for seen in looks:
+        bgr = np.ascontiguousarray(seen.frame.rgb[..., ::-1])
+        one = mmpose_imports.apis().inference_topdown(looker._network, bgr, seen.box[None])[0].pred_instances
+        np.testing.assert_allclose(seen.record["keypoints"][:, :2], one.keypoints[0], atol=0.1)
+        np.testing.assert_allclose(seen.record["keypoints"][:, 2], np.clip(one.keypoint_scores[0], 0, 1), atol=1e-3)
 
 
 def test_another_networks_file_is_told(tmp_path: Path) -> None:
