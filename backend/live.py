@@ -116,7 +116,7 @@ class LiveView:
                 steady = steadied(motion, observations["turn"])
                 self._camera, self._standing = upright_camera([(skeleton, steady)], self._camera), True
             motion = place(steadied(motion, observations["turn"]), self._camera)
-            root = settle(RootPath.of(motion, skeleton, self._camera), self._camera)
+            root = settle(RootPath.of(motion, skeleton), self._camera)
             motion.pelvis, motion.contacts = root.pelvis, root.contacts
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
             person.emitted = float(observations["time"][fresh][-1])

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import engines
-from .body.reach import move_feet
+from .body.reach import move_feet, turn_feet
 from .core import rotations, skeleton
 from .core.errors import MocapError
 from .core.rotations import Array
@@ -111,7 +111,8 @@ def _write_take(
 
     def planted() -> Iterator[Array]:
         for span, local in zip(spans, solved("rotations"), strict=True):
-            yield move_feet(local, person.root.pelvis[span], person.root.shift[span], person.skeleton)
+            root = person.root.rows(span)
+            yield move_feet(turn_feet(local, root.turn), root.pelvis, root.shift, person.skeleton)
 
     def posed() -> Iterator[tuple[Array, Array]]:
         for span, local in zip(spans, planted(), strict=True):

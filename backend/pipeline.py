@@ -44,7 +44,7 @@ from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
-from .world.place import RootPath, Settled, place, settle, with_calm_feet
+from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
 from .world.vertical import VerticalMeter
 
@@ -210,9 +210,9 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
             motion = solver.solve(window, body, ground.camera)
-            motion = with_calm_feet(place(motion if still else steadied(motion, window["turn"]), ground.camera))
+            motion = place(motion if still else steadied(motion, window["turn"]), ground.camera)
             spool.append(_solved(motion)[inner])
-            parts.append(RootPath.of(motion, body, ground.camera).rows(inner))
+            parts.append(RootPath.of(motion, body).rows(inner))
             done += inner.stop - inner.start
         path = RootPath.joined(parts)
         if rooter is None:

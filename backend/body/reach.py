@@ -1,4 +1,4 @@
-"""Two-bone inverse kinematics of the legs: the ankle goes where it is wanted, the foot keeps its orientation."""
+"""Feet to where they stand: two-bone inverse kinematics of the legs, and the feet's own turn."""
 
 from __future__ import annotations
 
@@ -39,6 +39,17 @@ def move_feet(local: Array, pelvis: Array, shift: Array, skeleton: Skeleton) -> 
         for joint, old, new in ((hip, thigh, new_thigh), (knee, shin, new_shin)):
             out[:, joint] = rotations.multiply(rotations.between(old, new), turned[:, joint])
     return sk.to_local(out)
+
+
+def turn_feet(local: Array, turn: Array) -> Array:
+    """Parent-relative rotations (T, 55, 4) with the left and right foot turned by turn (T, 2, 4), which is in the axes
+    that the root's rotation is in; all joints but the ankles stay."""
+    turned, out = sk.to_global(local), local.copy()
+    for s, side in enumerate(("left", "right")):
+        knee, ankle = JOINT[f"{side}_knee"], JOINT[f"{side}_ankle"]
+        wanted = rotations.multiply(turn[:, s], turned[:, ankle])
+        out[:, ankle] = rotations.multiply(rotations.inverse(turned[:, knee]), wanted)
+    return out
 
 
 def _soft_reach(distance: Array, longest: float) -> Array:

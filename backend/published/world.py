@@ -97,7 +97,8 @@ class GVHMRRoot:
         out[:, 1:BODY] = rotations.from_matrix(local[:, 1:].numpy())
         out[:, 0] = rotations.from_matrix((turn @ local[:, 0]).numpy())
         contacts = (static[:, :4] > 0).numpy().astype(np.uint8)  # ankles stand for heels, feet for toes
-        return Settled(place, np.zeros((len(place), 2, 3)), contacts), out
+        stays = np.broadcast_to(rotations.IDENTITY, (len(place), 2, 4))
+        return Settled(place, np.zeros((len(place), 2, 3)), stays, contacts), out
 
 
 def make(file: Any, device: str) -> GVHMRRoot:

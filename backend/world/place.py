@@ -14,9 +14,9 @@ from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
-from ..smoothing import local_average
 from ..stages import Camera, Motion
 from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
+from .planted import planted_turns
 
 # One standard deviation of what is measured and assumed, metres and seconds.
 ASIDE = 0.015  # where the pelvis is seen, across the line of sight
@@ -26,9 +26,7 @@ SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
-STANDS = (0.5, 0.8)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
-CALM = 0.2  # seconds over which a standing foot's turn is averaged
-
+ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
 STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
@@ -39,46 +37,31 @@ def place(motion: Motion, camera: Camera) -> Motion:
     return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera))
 
 
-def with_calm_feet(motion: Motion) -> Motion:
-    """Feet that stand on heel and toes do not turn: what they turn by is noise, and would make them slide.
-
-    As far as the body engine says that they stand; unchanged where it says nothing.
-    """
-    if motion.still is None:
-        return motion
-    turned, local = sk.to_global(motion.rotations), motion.rotations.copy()
-    for s, side in enumerate(("left", "right")):
-        ankle, knee = JOINT[f"{side}_ankle"], JOINT[f"{side}_knee"]
-        stands = np.clip((motion.still[:, 2 * s : 2 * s + 2].min(1) - STANDS[0]) / (STANDS[1] - STANDS[0]), 0.0, 1.0)
-        own = rotations.continuous(turned[:, ankle])
-        mean = local_average(own[:, None], motion.times, CALM, stands[:, None] + 1e-6)[:, 0]
-        turned[:, ankle] = rotations.slerp(own, rotations.normalize(mean), stands)
-        local[:, ankle] = rotations.multiply(rotations.inverse(turned[:, knee]), turned[:, ankle])
-    return replace(motion, rotations=local)
-
-
 @dataclass
 class RootPath:
     """What the root's path depends on, for a whole take: a few numbers a frame.
 
-    times (T,) seconds; pelvis (T, 3) metres, world, as placed; feet (T, 4, 3) the contact points seen from the
-    pelvis, world axes; speed (T, 4) m/s of these points across the line of sight; still (T, 4) 0..1 how likely they
-    stand, 0.5 where nobody knows.
+    times (T,) seconds; pelvis (T, 3) metres, world, as placed; ankles (T, 2, 3) and feet (T, 4, 3), the contact
+    points, seen from the pelvis, world axes; turned (T, 2, 4) the orientation of the feet; still (T, 4) 0..1 how likely
+    the contact points stand, 0.5 where nobody knows.
     """
 
     times: Array
     pelvis: Array
+    ankles: Array
     feet: Array
-    speed: Array
+    turned: Array
     still: Array
 
     @staticmethod
-    def of(motion: Motion, skeleton: Skeleton, camera: Camera) -> RootPath:
+    def of(motion: Motion, skeleton: Skeleton) -> RootPath:
         """The path of a placed motion. Frames need not be evenly spaced in time."""
+        turned, joints = sk.forward_kinematics(skeleton, motion.rotations, motion.pelvis)
         points = contact_points(skeleton, motion)
-        speed = sideways_speed(to_camera(points, camera), motion.times)
-        still = np.full(speed.shape, 0.5) if motion.still is None else motion.still[:, : speed.shape[1]]
-        return RootPath(motion.times, motion.pelvis, points - motion.pelvis[:, None], speed, still)
+        still = np.full(points.shape[:2], 0.5) if motion.still is None else motion.still[:, : points.shape[1]]
+        pelvis = motion.pelvis[:, None]
+        ankles = joints[:, ANKLES] - pelvis
+        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, ANKLES], still)
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
@@ -91,21 +74,31 @@ class RootPath:
 
 
 class Settled(NamedTuple):
-    """pelvis (T, 3) metres, world; shift (T, 2, 3) metres by which the left and right foot must move beyond that;
-    contacts (T, 4) uint8 in `skeleton.CONTACTS` order."""
+    """pelvis (T, 3) metres, world; shift (T, 2, 3) metres by which the left and right foot must move beyond that, and
+    turn (T, 2, 4) by which they must turn, world axes; contacts (T, 4) uint8 in `skeleton.CONTACTS` order."""
 
     pelvis: Array
     shift: Array
+    turn: Array
     contacts: NDArray[np.uint8]
+
+    def rows(self, rows: slice) -> Settled:
+        """Some of the frames."""
+        return Settled(self.pelvis[rows], self.shift[rows], self.turn[rows], self.contacts[rows])
 
 
 def settle(path: RootPath, camera: Camera) -> Settled:
-    """The most likely path of the pelvis and of both feet, given that planted feet do not slip.
+    """The most likely path of the pelvis and of both feet, given that planted feet neither turn nor slip.
 
     Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
     by far more time than frames know of each other and fade into one another.
     """
-    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, path.speed, path.still, path.times)
+    turn = planted_turns(path.turned, path.still, path.times)
+    ankles = path.ankles.repeat(2, axis=1)
+    path = replace(path, feet=ankles + rotations.rotate(turn.repeat(2, axis=1), path.feet - ankles))
+    points = path.pelvis[:, None] + path.feet
+    speed = sideways_speed(to_camera(points, camera), path.times)
+    contacts, ground = find_contacts(points, speed, path.still, path.times)
     frames = len(path.times)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
@@ -114,7 +107,7 @@ def settle(path: RootPath, camera: Camera) -> Settled:
         fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
-    return Settled(pelvis, shift, contacts)
+    return Settled(pelvis, shift, turn, contacts)
 
 
 def _settle_stretch(path: RootPath, held: NDArray[np.bool_], ground: Array, camera: Camera) -> tuple[Array, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from synthetic import camera_at, standing
 
+from backend.body.reach import turn_feet
 from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.skeleton import INDEX as JOINT
@@ -15,7 +16,8 @@ from backend.stages import Camera, Motion
 from backend.world.camera import LEVEL
 from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
 from backend.world.ground import find_ground, upright_camera
-from backend.world.place import RootPath, place, settle, with_calm_feet
+from backend.world.place import RootPath, place, settle
+from backend.world.planted import planted_turns
 
 
 def stepping(frames: int, rate: float = 30.0) -> tuple[sk.Skeleton, Motion]:
@@ -63,7 +65,7 @@ def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
     placed = place(seen_by(camera, motion), camera)
     np.testing.assert_allclose(placed.pelvis, motion.pelvis, atol=1e-9)
-    found = settle(RootPath.of(placed, body, camera), camera).contacts.astype(bool)
+    found = settle(RootPath.of(placed, body), camera).contacts.astype(bool)
     truly_down = contact_points(body, motion)[..., 2] < 0.01
     high_up = contact_points(body, motion)[..., 2] > 0.12
     assert found[truly_down].mean() > 0.85
@@ -82,7 +84,7 @@ def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> No
     stretched = seen.pelvis * (1 + (slow + random.normal(0, 0.01, frames)) / 4.0)[:, None]
     placed = place(replace(seen, pelvis=stretched), camera)
     measured = np.ptp(placed.pelvis, axis=0).max()
-    pelvis, shift, contacts = settle(RootPath.of(placed, body, camera), camera)
+    pelvis, shift, _, contacts = settle(RootPath.of(placed, body), camera)
     assert contacts.mean() > 0.95
     assert measured > 0.2
     assert np.ptp(pelvis, axis=0).max() < 0.01
@@ -95,8 +97,8 @@ def test_planted_feet_stand_still_after_settling() -> None:
     random = np.random.default_rng(3)
     seen = seen_by(camera, motion)
     noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (240, 1))))
-    path = RootPath.of(place(noisy, camera), body, camera)
-    pelvis, shift, contacts = settle(path, camera)
+    path = RootPath.of(place(noisy, camera), body)
+    pelvis, shift, _, contacts = settle(path, camera)
     feet = pelvis[:, None] + path.feet + shift.repeat(2, axis=1)
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * 30
     held = (contacts[1:] & contacts[:-1]).astype(bool)
@@ -111,7 +113,7 @@ def test_a_long_take_settled_in_stretches_has_no_seams(monkeypatch: pytest.Monke
     random = np.random.default_rng(5)
     seen = seen_by(camera, motion)
     noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (400, 1))))
-    path = RootPath.of(place(noisy, camera), body, camera)
+    path = RootPath.of(place(noisy, camera), body)
     whole = settle(path, camera)
     monkeypatch.setattr("backend.world.place.STRETCH", 150)
     monkeypatch.setattr("backend.world.place.OVERLAP", 60)
@@ -125,7 +127,7 @@ def test_settling_a_take_of_one_or_two_frames() -> None:
         body, motion = stepping(frames)
         camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
         placed = place(seen_by(camera, motion), camera)
-        pelvis, shift, _ = settle(RootPath.of(placed, body, camera), camera)
+        pelvis, shift, *_ = settle(RootPath.of(placed, body), camera)
         np.testing.assert_allclose(pelvis, motion.pelvis, atol=0.05)
         assert shift.shape == (frames, 2, 3)
 
@@ -167,24 +169,56 @@ def test_people_of_unknown_size_share_one_floor() -> None:
     assert eye[2] == pytest.approx(1.5)
 
 
+def turning(turned: np.ndarray) -> float:
+    """Radians between frames, on average."""
+    return float(rotations.angle_between(turned[1:], turned[:-1]).mean())
+
+
 def test_a_standing_foot_does_not_turn_and_a_moving_one_may() -> None:
-    body, motion = stepping(60)
-    random = np.random.default_rng(4)
-    ankle = JOINT["left_ankle"]
-    local = motion.rotations.copy()
-    local[:, ankle] = rotations.multiply(local[:, ankle], rotations.from_axis_angle(random.normal(0, 0.1, (60, 3))))
-    still = np.zeros((60, 6))
-    still[20:40, :2] = 0.95  # left heel and toes stand
-    calm = with_calm_feet(replace(motion, rotations=local, still=still))
+    random, times = np.random.default_rng(4), np.arange(90) / 30.0
+    heading = np.outer(np.concatenate([np.zeros(30), np.linspace(0, 0.6, 30), np.full(30, 0.6)]), [0.0, 0.0, 1.0])
+    own = rotations.from_axis_angle(heading[:, None] + random.normal(0, 0.03, (90, 2, 3)))
+    still = np.full((90, 4), 0.05)
+    still[30:60, :2] = 0.95  # left heel and toes stand, though their heading drifts
+    held = rotations.multiply(planted_turns(own, still, times), own)
+    left, right = held[:, 0], held[:, 1]
+    assert turning(left[31:59]) < 0.05 * turning(own[31:59, 0])
+    assert rotations.angle_between(left[45], own[45, 0]) < 0.15  # where it was seen on average
+    np.testing.assert_allclose(right, own[:, 1], atol=1e-9)  # the other foot stays as it is
+    # The correction comes and goes gently: no step where the foot is put down.
+    change = rotations.angle_between(*(planted_turns(own, still, times)[rows, 0] for rows in (slice(1, 31), slice(30))))
+    assert change.max() < 0.08
 
-    def turning(m: Motion, rows: slice) -> float:
-        turned, _ = sk.forward_kinematics(body, m.rotations, m.pelvis)
-        return float(rotations.angle_between(turned[rows, ankle][1:], turned[rows, ankle][:-1]).mean())
 
-    noisy = replace(motion, rotations=local)
-    assert turning(calm, slice(22, 38)) < 0.35 * turning(noisy, slice(22, 38))
-    np.testing.assert_allclose(calm.rotations[:19], local[:19], atol=1e-9)
-    np.testing.assert_allclose(calm.rotations[41:], local[41:], atol=1e-9)
-    others = [j for j in range(sk.COUNT) if j != ankle]
-    np.testing.assert_allclose(calm.rotations[:, others], local[:, others], atol=1e-9)
-    assert with_calm_feet(noisy) is noisy  # where nobody knows
+def test_feet_turn_without_anything_else_moving() -> None:
+    body, motion = stepping(30)
+    turn = np.broadcast_to(rotations.from_axis_angle(np.array([0.0, 0.0, 0.4])), (30, 2, 4))
+    before, after = (
+        sk.forward_kinematics(body, local, motion.pelvis)
+        for local in (motion.rotations, turn_feet(motion.rotations, turn))
+    )
+    feet = [JOINT["left_ankle"], JOINT["right_ankle"], JOINT["left_foot"], JOINT["right_foot"]]
+    others = [j for j in range(sk.COUNT) if j not in feet]
+    np.testing.assert_allclose(rotations.angle_between(after[0][:, feet], before[0][:, feet]), 0.4, atol=1e-6)
+    np.testing.assert_allclose(after[1][:, others], before[1][:, others], atol=1e-9)
+
+
+def test_planted_feet_that_seem_to_pivot_stand_still_in_the_end() -> None:
+    body, motion = stepping(120)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    seen = seen_by(camera, motion)
+    local = seen.rotations.copy()
+    spin = rotations.from_axis_angle(np.outer(0.3 * np.sin(np.arange(120) / 9.0), [0.0, 1.0, 0.0]))
+    for side in ("left", "right"):
+        local[:, JOINT[f"{side}_ankle"]] = rotations.multiply(local[:, JOINT[f"{side}_ankle"]], spin)
+    down = contact_points(body, motion)[..., 2] < 0.01
+    path = RootPath.of(place(replace(seen, rotations=local, still=np.where(down, 0.95, 0.05)), camera), body)
+    root = settle(path, camera)
+    turned = rotations.multiply(root.turn, path.turned)
+    ankles = root.pelvis[:, None] + path.ankles + root.shift
+    arms = rotations.rotate(rotations.inverse(path.turned).repeat(2, 1), path.feet - path.ankles.repeat(2, 1))
+    feet = ankles.repeat(2, 1) + rotations.rotate(turned.repeat(2, 1), arms)
+    standing_still = down[1:] & down[:-1]
+    speed, as_seen = (30 * np.linalg.norm(np.diff(points, axis=0), axis=-1)[standing_still].mean()
+                      for points in (feet, path.pelvis[:, None] + path.feet))  # fmt: skip
+    assert speed < 0.2 * as_seen

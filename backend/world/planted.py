@@ -1,0 +1,54 @@
+"""Feet that stand do not turn: what they turn by is noise, and would make them slide about their middle."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solveh_banded
+
+from ..core import rotations
+from ..core.rotations import Array
+
+STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
+# One standard deviation, radians: how far off the body engine leaves a foot, which it does for several frames alike;
+# what a standing foot turns by in a thirtieth of a second; and by how much a correction may change in that time.
+OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.5), np.radians(3.0)
+GAP = 0.25  # seconds; nothing is known across that
+ROUNDS = 3
+
+
+def planted_turns(turned: Array, still: Array, times: Array) -> Array:
+    """Rotations (T, 2, 4), in world axes, that keep standing feet from turning and come and go gently.
+
+    turned (T, 2, 4): orientations of the left and right foot, world; still (T, 4): how likely heel and toes stand, in
+    `skeleton.CONTACTS` order; times (T,) seconds. Where nothing is known (0.5), feet are held loosely.
+    """
+    likely = np.stack([still[:, :2].min(1), still[:, 2:4].min(1)], 1)
+    stands = np.clip((likely - STANDS[0]) / (STANDS[1] - STANDS[0]), 0.0, 1.0)
+    pairs = [_held(rotations.continuous(turned[:, foot]), stands[:, foot], times) for foot in (0, 1)]
+    return np.stack(pairs, 1)
+
+
+def _held(own: Array, stands: Array, times: Array) -> Array:
+    """argmin over turns x (T, 4) of  |x|^2 / OFF^2  +  |turn of x own between frames|^2 / TURN^2 while standing
+    +  |change of x|^2 / CHANGE^2, by Gauss-Newton. One foot: own (T, 4), stands (T,) 0..1."""
+    turn = np.broadcast_to(rotations.IDENTITY, own.shape)
+    if len(own) < 2:
+        return turn
+    step = np.diff(times)
+    near = np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
+    tie, ease = stands[1:] * stands[:-1] * near / TURN**2, near / CHANGE**2
+    band = np.zeros((2, len(own)))  # upper form of a tridiagonal matrix, the same for all three axes
+    band[0, 1:] = -(tie + ease)
+    band[1] = 1 / OFF**2
+    band[1, :-1] += tie + ease
+    band[1, 1:] += tie + ease
+    for _ in range(ROUNDS):
+        now = rotations.multiply(turn, own)
+        vector = rotations.to_axis_angle(turn)
+        moves = rotations.to_axis_angle(rotations.multiply(now[1:], rotations.inverse(now[:-1])))
+        pull = tie[:, None] * moves + ease[:, None] * np.diff(vector, axis=0)
+        right = -vector / OFF**2
+        right[:-1] += pull
+        right[1:] -= pull
+        turn = rotations.multiply(rotations.from_axis_angle(solveh_banded(band, right)), turn)
+    return np.asarray(turn)
