@@ -182,7 +182,7 @@ def test_a_standing_foot_does_not_turn_and_a_moving_one_may() -> None:
     still[30:60, :2] = 0.95  # left heel and toes stand, though their heading drifts
     held = rotations.multiply(planted_turns(own, still, times), own)
     left, right = held[:, 0], held[:, 1]
-    assert turning(left[31:59]) < 0.05 * turning(own[31:59, 0])
+    assert turning(left[31:59]) < 0.1 * turning(own[31:59, 0])
     assert rotations.angle_between(left[45], own[45, 0]) < 0.15  # where it was seen on average
     np.testing.assert_allclose(right, own[:, 1], atol=1e-9)  # the other foot stays as it is
     # The correction comes and goes gently: no step where the foot is put down.
