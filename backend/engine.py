@@ -43,7 +43,12 @@ class Engine:
         """Why it cannot run here; None when it can."""
         for package in self.packages:
             if importlib.util.find_spec(package) is None:
-                how = f"Install the packages of the group `{self.group}` (see the README)." if self.group else ""
+                how = (
+                    f"Add the group `{self.group}` in the add-on's preferences, Packages for published models; to an "
+                    "environment of your own as the README says."
+                    if self.group
+                    else ""
+                )
                 return MocapError("package-missing", f"The Python package {package} is not installed.", how)
         try:
             for model in self.models:

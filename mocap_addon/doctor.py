@@ -132,7 +132,7 @@ def _here() -> list[Finding]:
         found.append(Finding(False, error.what, *(("video_mocap.set_up", "Set up capture") if mine else ())))
         if mine and not bpy.app.online_access:
             said = "Blender is not allowed to use the network"
-            found.append(Finding(False, said, "extensions.userpref_show_online", "Allow ..."))
+            found.append(Finding(False, said, "extensions.userpref_allow_online", "Allow"))
     else:
         outdated = environment.is_managed(prefs.python, folder) and plan.state(folder) == "OUTDATED"
         text = f"Python of the backend: {python}" + (", of an older version of the extension" if outdated else "")

@@ -61,6 +61,21 @@ def new_capture(scene: bpy.types.Scene, video: Path | None = None) -> Capture:
     return Capture(python, request, scene)
 
 
+class VIDEO_MOCAP_OT_video_choose(bpy.types.Operator, ImportHelper):
+    """Choose the video to capture from"""
+
+    bl_idname = "video_mocap.video_choose"
+    bl_label = "Choose video ..."
+    bl_options = {"REGISTER", "UNDO"}
+
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.scene.video_mocap.video = paths.stored(Path(self.filepath))
+        return {"FINISHED"}
+
+
 class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
     """Capture the people in the video; the keys appear on one armature each"""
 
@@ -341,6 +356,7 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
 
 
 classes = (
+    VIDEO_MOCAP_OT_video_choose,
     VIDEO_MOCAP_OT_capture,
     VIDEO_MOCAP_OT_capture_many,
     VIDEO_MOCAP_OT_people_find,

@@ -44,6 +44,17 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         ),
     )
 
+    build: bpy.props.EnumProperty(
+        name="PyTorch",
+        description="Which build of PyTorch is added for published models",
+        items=(
+            ("AUTO", "Automatic", "What fits this machine"),
+            ("CPU", "CPU", "For the processor: small, and slow with published models"),
+            ("CUDA", "NVIDIA GPU", "For cards of NVIDIA; some gigabytes. It also runs on the processor"),
+            ("MPS", "Apple GPU", "For Apple silicon"),
+        ),
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
@@ -52,9 +63,10 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         layout.prop(self, "smplx")
         layout.prop(self, "device")
         from . import models  # these need the preferences themselves
-        from .setup import panel
+        from .setup import group_panel, panel
 
         panel.draw_preferences(layout)
+        group_panel.draw(layout)
         models.draw(layout)
 
 

@@ -33,7 +33,7 @@ class VIDEO_MOCAP_PT_takes(ui.Panel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.video_mocap
         row = layout.row()
-        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=5)
+        row.template_list("VIDEO_MOCAP_UL_takes", "", settings, "takes", settings, "active_take", rows=4)
         column = row.column(align=True)
         column.operator("video_mocap.take_load", text="", icon="FILE_FOLDER")
         column.operator("video_mocap.take_delete", text="", icon="TRASH")

@@ -48,7 +48,9 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         column = layout.column(align=True)
         column.prop(settings, "start", text="Start (s)")
         column.prop(settings, "end", text="End (s)" if settings.end else "End (whole clip)")
-        layout.row(align=True).prop(settings, "quality", expand=True)
+        row = layout.row(align=True)
+        row.use_property_split = False  # the three words need the whole width
+        row.prop(settings, "quality", expand=True)
 
         button = layout.column()
         button.scale_y = 1.6
@@ -64,9 +66,10 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
 
     def _draw_video(self, settings) -> None:
         layout = self.layout
-        layout.prop(settings, "video", text="")
         if not settings.video:
+            layout.operator("video_mocap.video_choose", icon="FILE_MOVIE")
             return
+        layout.prop(settings, "video", text="")
         icon = clip.picture(operators.video_path(settings))
         if icon:
             row = layout.row()
@@ -172,6 +175,10 @@ class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
     bl_label = "Engines"
     bl_parent_id = "VIDEO_MOCAP_PT_capture"
     bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return preferences.backend_obstacle() is None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout

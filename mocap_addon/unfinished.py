@@ -48,8 +48,13 @@ class Jobs:
         self._looked = -FRESH
 
     def remember(self, job: Unfinished) -> None:
-        """Write a capture down and hold it until `release`."""
+        """Write a capture down and hold it until `release`. One that is to make the same takes goes on from an older
+        one, or starts it anew: that is struck off."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        for older in self._look():
+            if older.key != job.key and older.request["output"] == job.request["output"]:
+                self._strike(older.key)
+        self._looked = -FRESH
         if job.key not in self._held and (handle := hold(self._folder / f"{job.key}.lock")):
             self._held[job.key] = handle
         self._path(job.key).write_text(json.dumps(vars(job), ensure_ascii=False), "utf-8")

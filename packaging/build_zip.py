@@ -18,14 +18,14 @@ from environment import ROOT, SetupError
 from help_page import PLACE as HELP
 from help_page import page
 
+GROUPS = ("default", "gpu", "yolo", "rtmpose")  # that the set-up installs
 # What the extension consists of; everything else in the repository is for the people who make it.
 CONTENTS = (
     "__init__.py",
     "blender_manifest.toml",
     "LICENSE",
     "NOTICE.md",
-    "packaging/locks/default.txt",
-    "packaging/locks/default.json",
+    *(f"packaging/locks/{group}{kind}" for group in GROUPS for kind in (".txt", ".json")),
     "packaging/locks/interpreter.txt",
     "mocap_addon",
     "backend",

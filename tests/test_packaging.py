@@ -58,7 +58,8 @@ def test_the_zip_is_complete_and_the_same_every_time() -> None:
     assert {f"assets/embedded/{name}" for name in downloads.embedded.MODELS} <= set(names)
     assert {"assets/embedded/LICENSE", "assets/embedded/NOTICE"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", ".", "docs/")) or "__pycache__" in name]
-    locks = {f"packaging/locks/{name}" for name in ("default.txt", "default.json", "interpreter.txt")}
+    groups = {f"{name}{kind}" for name in build_zip.GROUPS for kind in (".txt", ".json")}
+    locks = {f"packaging/locks/{name}" for name in (*groups, "interpreter.txt")}
     assert {name for name in names if name.startswith("packaging/")} == locks
     assert any(name.startswith("assets/installer/pip-") for name in names)
 

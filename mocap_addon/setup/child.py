@@ -46,23 +46,26 @@ class Setup:
         wheels: Path | None = None,
         python: Path | None = None,
         lock: Path = plan.LOCK,
+        group: str = "",
+        build: str = "",
     ) -> None:
-        """folder: the extension's user folder. task: install or remove.
+        """folder: the extension's user folder. task: install or remove everything, add or drop a group.
 
         wheels: a folder to take the packages from instead of the index. python: makes the environment; else one is
-        found.
+        found. group, build: of `groups`.
         """
-        self.task = task
+        self.task, self.group = task, group
         self.state = "QUEUED"  # then RUNNING, then ENDED
         self.stage, self.done, self.total, self.detail = "prepare", 0, 0, ""
         self.error: MocapError | None = None
         self.seconds = 0.0
         self.log = folder / "logs" / "setup.log"
         self._folder = folder
-        self._arguments = ["--pip", str(_pip_wheel()), "--lock", str(lock)] if task == "install" else []
-        for name, path in (("--wheels", wheels), ("--python", python)):
-            if path:
-                self._arguments += [name, str(path)]
+        self._arguments = ["--pip", str(_pip_wheel())] if task in ("install", "add") else []
+        self._arguments += ["--lock", str(lock)] if task == "install" else []
+        for name, value in (("--wheels", wheels), ("--python", python), ("--group", group), ("--build", build)):
+            if value:
+                self._arguments += [name, str(value)]
         self._process: subprocess.Popen[bytes] | None = None
         self._messages: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
         self._cancelled = False

@@ -11,7 +11,7 @@ import bpy
 from ...backend.core.errors import MocapError
 from .. import doctor, environment, files, preferences, runner
 from ..translations import tr
-from . import plan
+from . import groups, plan
 from .child import Setup
 
 INTERVAL = 0.1  # seconds between two steps
@@ -21,14 +21,20 @@ last: Setup | None = None  # the one that ended last
 _steps: Iterator[None] | None = None
 
 
-def new(task: str = "install", wheels: str = "", python: str = "") -> Setup:
+def new(task: str = "install", wheels: str = "", python: str = "", group: str = "") -> Setup:
     """A set-up for this profile. Raises MocapError when it needs the network and must not use it, or one runs."""
-    if task == "install" and not wheels:
+    if task in ("install", "add") and not wheels:
         check_online()
     if running:
         raise MocapError("setup-busy", "A set-up is running already.")
     paths = (Path(bpy.path.abspath(path)) if path else None for path in (wheels, python))
-    return Setup(files.user_folder(), task, *paths)
+    return Setup(files.user_folder(), task, *paths, group=group, build=build() if task == "add" else "")
+
+
+def build() -> str:
+    """The build of PyTorch that the preferences ask for, or the one that fits this machine."""
+    chosen = preferences.get().build.lower()
+    return chosen if chosen in groups.builds() else groups.detected()[0]
 
 
 def check_online() -> None:
@@ -63,7 +69,7 @@ def _renewed(setup: Setup) -> None:
     """Look at the new environment, so that the page and the engines' list are right at once."""
     environment.forget()
     doctor.forget()
-    if setup.task == "install":
+    if setup.task != "remove":
         doctor.start(preferences.get().python, files.user_folder())
 
 
@@ -87,6 +93,7 @@ class _SetUp(bpy.types.Operator):
     """What set-ups have in common: in the window a timer does the work, scripts wait for it."""
 
     task = "install"
+    group = ""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -99,7 +106,7 @@ class _SetUp(bpy.types.Operator):
     def _begin(self, wait: bool, wheels: str = "") -> set[str]:
         global last
         try:
-            setup = new(self.task, wheels)
+            setup = new(self.task, wheels, group=self.group)
             if wait:
                 last = setup
                 setup.run()
@@ -114,11 +121,8 @@ class _SetUp(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_set_up(_SetUp):
-    """Download the backend's packages into the extension's own folder and check that they run"""
-
-    bl_idname = "video_mocap.set_up"
-    bl_label = "Set up capture"
+class _Fetching(_SetUp):
+    """Those that need the network."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -126,6 +130,13 @@ class VIDEO_MOCAP_OT_set_up(_SetUp):
             cls.poll_message_set(tr("Blender is not allowed to use the network: see Preferences > System > Network"))
             return False
         return super().poll(context)
+
+
+class VIDEO_MOCAP_OT_set_up(_Fetching):
+    """Download the backend's packages into the extension's own folder and check that they run"""
+
+    bl_idname = "video_mocap.set_up"
+    bl_label = "Set up capture"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return self._begin(wait=False)
@@ -168,6 +179,38 @@ class VIDEO_MOCAP_OT_set_up_remove(_SetUp):
         return self._begin(wait=bpy.app.background)
 
 
+class VIDEO_MOCAP_OT_group_add(_Fetching):
+    """Add these packages beside those of the capture, or bring them up to date; the capture's own stay as they are"""
+
+    bl_idname = "video_mocap.group_add"
+    bl_label = "Add"
+
+    task = "add"
+    group: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return self._begin(wait=False)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self._begin(wait=True)
+
+
+class VIDEO_MOCAP_OT_group_drop(_SetUp):
+    """Remove these packages and those that need them; the capture works as before"""
+
+    bl_idname = "video_mocap.group_drop"
+    bl_label = "Remove"
+
+    task = "drop"
+    group: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self._begin(wait=bpy.app.background)
+
+
 class VIDEO_MOCAP_OT_set_up_cancel(bpy.types.Operator):
     """Stop the set-up; what has been downloaded is kept for the next one"""
 
@@ -193,10 +236,13 @@ class VIDEO_MOCAP_OT_preferences(bpy.types.Operator):
 def command(options) -> None:
     """`blender --command video_mocap setup`: set up, repair or remove, with lines of progress. Raises MocapError."""
     folder = files.user_folder()
-    if not (options.repair or options.remove) and _works(folder):
+    task = "add" if options.add else "drop" if options.drop else "remove" if options.remove else "install"
+    if task == "install" and not options.repair and _works(folder):
         print(f"Capture is set up already: {plan.environment(folder)}")
         return
-    setup = new("remove" if options.remove else "install", options.wheels, options.python)
+    preferences.get().build = options.build.upper()
+    wheels, python = (str(Path(path).absolute()) if path else "" for path in (options.wheels, options.python))
+    setup = new(task, wheels, python, options.add or options.drop)
     told = ""
     steps = setup.steps()
     while True:
@@ -212,8 +258,10 @@ def command(options) -> None:
     if setup.error:
         print(f"Log: {setup.log}", flush=True)
         raise setup.error
-    size = plan.stamp(folder).get("bytes", 0)
-    print("Removed." if options.remove else f"Capture is set up: {size / 1e6:.0f} MB in {setup.seconds:.0f} s.")
+    told = groups.stamp(folder, options.add) if options.add else plan.stamp(folder)
+    what = f"{groups.GROUPS[options.add].title} ({told['build']}) is added" if options.add else "Capture is set up"
+    size = told.get("bytes", 0)
+    print("Removed." if task in ("remove", "drop") else f"{what}: {size / 1e6:.0f} MB in {setup.seconds:.0f} s.")
 
 
 def _works(folder: Path) -> bool:
@@ -233,12 +281,17 @@ def add_parser(commands) -> None:
     parser.add_argument("--python", default="", help="Python to make the environment with; found when not given")
     parser.add_argument("--repair", action="store_true", help="make it anew, also if it is there already")
     parser.add_argument("--remove", action="store_true", help="remove it and everything downloaded for it")
+    parser.add_argument("--add", default="", choices=tuple(groups.GROUPS), help="add the packages of published models")
+    parser.add_argument("--drop", default="", choices=tuple(groups.GROUPS), help="remove those again")
+    parser.add_argument("--build", default="auto", choices=("auto", *groups.BUILDS), help="of PyTorch")
 
 
 classes = (
     VIDEO_MOCAP_OT_set_up,
     VIDEO_MOCAP_OT_set_up_offline,
     VIDEO_MOCAP_OT_set_up_remove,
+    VIDEO_MOCAP_OT_group_add,
+    VIDEO_MOCAP_OT_group_drop,
     VIDEO_MOCAP_OT_set_up_cancel,
     VIDEO_MOCAP_OT_preferences,
 )

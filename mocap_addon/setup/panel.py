@@ -11,7 +11,7 @@ from ...backend.core.errors import MocapError
 from .. import doctor, environment, files, preferences
 from ..text import wrapped
 from ..translations import tr
-from . import operators, plan
+from . import groups, operators, plan
 
 SOURCE = "PyPI, the Python Package Index"
 
@@ -19,7 +19,7 @@ SOURCE = "PyPI, the Python Package Index"
 def draw(layout: bpy.types.UILayout) -> bool:
     """What the sidebar has to say before a capture; -> whether one can be made."""
     if operators.running:
-        _draw_running(layout.box(), operators.running)
+        draw_running(layout.box(), operators.running)
         return False
     if obstacle := preferences.backend_obstacle():
         _draw_first_run(layout, obstacle)
@@ -29,7 +29,7 @@ def draw(layout: bpy.types.UILayout) -> bool:
         box = layout.box()
         wrapped(box.column(align=True), "This version of the extension wants newer packages for the capture.", "INFO")
         _draw_consent(box, "Update")
-        _draw_error(box)
+        draw_error(box)
     if wrong := [finding for finding in doctor.findings() if not finding.fine]:
         box = layout.box()
         wrapped(box.column(align=True), wrong[0].text, "ERROR")
@@ -65,7 +65,7 @@ def _draw_first_run(layout: bpy.types.UILayout, obstacle: MocapError) -> None:
     row = box.row(align=True)
     row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
     row.operator("video_mocap.preferences", text="Own Python ...", icon="PREFERENCES")
-    _draw_error(box)
+    draw_error(box)
 
 
 def draw_facts(layout: bpy.types.UILayout, folder: Path) -> None:
@@ -106,21 +106,24 @@ def _draw_consent(layout: bpy.types.UILayout, text: str) -> None:
         else:
             said = "Blender is not allowed to use the network. Allow it for the set-up:"
             wrapped(layout.column(align=True), said, "INTERNET_OFFLINE")
-            layout.operator("extensions.userpref_show_online", text="Network preferences ...", icon="PREFERENCES")
+            layout.operator("extensions.userpref_allow_online", text="Allow online access", icon="CHECKMARK")
     button = layout.column()
     button.scale_y = 1.6
     button.operator("video_mocap.set_up", text=text, icon="IMPORT")
 
 
-def _draw_running(layout: bpy.types.UILayout, setup: operators.Setup) -> None:
-    layout.label(text="Setting up capture" if setup.task == "install" else "Removing", icon="SORTTIME")
+def draw_running(layout: bpy.types.UILayout, setup: operators.Setup) -> None:
+    if setup.task == "add":
+        layout.label(text=tr("Adding {name}", name=groups.GROUPS[setup.group].title), icon="SORTTIME")
+    else:
+        layout.label(text="Setting up capture" if setup.task == "install" else "Removing", icon="SORTTIME")
     layout.progress(factor=setup.share(), text=setup.text())
     if setup.detail:
         wrapped(layout.column(align=True), setup.detail, "BLANK1")
     layout.operator("video_mocap.set_up_cancel", icon="CANCEL")
 
 
-def _draw_error(layout: bpy.types.UILayout) -> None:
+def draw_error(layout: bpy.types.UILayout) -> None:
     """Why the last set-up failed."""
     error = operators.last and operators.last.error
     if not error:
@@ -134,6 +137,7 @@ def _draw_error(layout: bpy.types.UILayout) -> None:
     row = layout.row(align=True)
     row.operator("wm.path_open", text="Open log", icon="TEXT").filepath = str(operators.last.log)
     row.operator("video_mocap.copy_report", icon="COPYDOWN")
+    layout.operator("video_mocap.help", icon="QUESTION").topic = error.code
 
 
 def draw_preferences(layout: bpy.types.UILayout) -> None:
@@ -147,7 +151,7 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
     header, body = layout.panel("video_mocap_environment")
     header.label(text="Environment of the capture")
     if body and operators.running:
-        _draw_running(body.box(), operators.running)
+        draw_running(body.box(), operators.running)
     elif body:
         state = plan.state(folder)
         if state == "MISSING":
@@ -165,7 +169,7 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
         row.operator("video_mocap.set_up_offline", text="From folder ...", icon="FILE_FOLDER")
         if state != "MISSING" or plan.fetched(folder):
             row.operator("video_mocap.set_up_remove", icon="TRASH")
-        _draw_error(body)
+        draw_error(body)
 
 
 def _draw_doctor(layout: bpy.types.UILayout) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform as machine
 import re
 import sys
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ UV_LOCK = LOCK.with_name("interpreter.txt")
 SPARE = 100_000_000  # bytes of the drive that are left alone
 
 _REQUIREMENT = re.compile(r"^([\w.-]+)==([^\s;]+)(?: ; (.+?))?((?: \\\n +--hash=sha256:[0-9a-f]{64})+)$", re.MULTILINE)
-_MARKER = re.compile(r"(python_full_version|sys_platform) (<|>=|==|!=) '([\w.]+)'")
+_MARKER = re.compile(r"(python_full_version|sys_platform|platform_machine) (<|>=|==|!=) '([\w.]+)'")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Requirement:
 
     def wanted(self, python: tuple[int, ...], platform: str) -> bool:
         """Whether a Python of this version needs it on `platform` (as sys.platform). Raises ValueError."""
-        return all(_holds(part, python, platform) for part in self.marker.split(" and ") if part)
+        ways = [way.strip("()").split(" and ") for way in self.marker.split(" or ")]
+        return any(all(_holds(part, python, platform) for part in way if part) for way in ways)
 
 
 def _holds(condition: str, python: tuple[int, ...], platform: str) -> bool:
@@ -45,8 +47,9 @@ def _holds(condition: str, python: tuple[int, ...], platform: str) -> bool:
     if not found:
         raise ValueError(f"The lock has a condition that is not understood: {condition}")
     name, relation, value = found.groups()
-    if name == "sys_platform":
-        return (platform == value) == (relation == "==")
+    if name != "python_full_version":
+        here = platform if name == "sys_platform" else machine.machine()
+        return (here == value) == (relation == "==")
     version = tuple(int(part) for part in value.split("."))
     return python[: len(version)] < version if relation == "<" else python[: len(version)] >= version
 
@@ -106,6 +109,6 @@ def state(folder: Path, lock: Path = LOCK) -> str:
     return "READY" if told.get("lock") == digest(lock) else "OUTDATED"
 
 
-def fetched(folder: Path) -> int:
-    """Bytes that a set-up which was broken off has downloaded already."""
-    return sum(wheel.stat().st_size for wheel in workshop(folder).glob("wheels-*/*.whl"))
+def fetched(folder: Path, kept: str = "wheels-") -> int:
+    """Bytes that a set-up which was broken off has downloaded already; see `Installation.kept`."""
+    return sum(wheel.stat().st_size for wheel in workshop(folder).glob(f"{kept}*/*.whl"))

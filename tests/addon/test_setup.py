@@ -303,7 +303,7 @@ def test_the_timer_drives_it_in_the_window(bpy, addon, operators, profile, tmp_p
 def test_doctor_says_what_is_wrong_and_how_to_put_it_right(bpy, addon, profile):
     addon.doctor.forget()
     wrong = [finding for finding in addon.doctor.findings() if not finding.fine]
-    assert [finding.fix for finding in wrong] == ["video_mocap.set_up", "extensions.userpref_show_online"]
+    assert [finding.fix for finding in wrong] == ["video_mocap.set_up", "extensions.userpref_allow_online"]
     report = addon.doctor.report()
     assert "[WRONG] The capture is not set up yet" in report and bpy.app.version_string in report
     assert str(Path.home()) not in report

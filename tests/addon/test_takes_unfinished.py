@@ -83,6 +83,17 @@ def test_cancelled_captures_can_be_continued_and_finished_ones_are_struck_off(ad
     assert [job.key for job in found(addon)] == [capture.key]
 
 
+def test_capturing_again_takes_the_place_of_what_was_broken_off(bpy, addon, capture):
+    run_until_poses(addon, capture)
+    addon.runner.stop()
+    assert [job.key for job in found(addon)] == [capture.key]
+    again = addon.operators.new_capture(bpy.context.scene)
+    assert again.request.output == capture.request.output  # it goes on where the other stopped
+    addon.runner.add(again)
+    addon.runner.stop()
+    assert [job.key for job in found(addon)] == [again.key]
+
+
 def test_another_files_captures_are_left_to_it(addon, capture):
     addon.runner.stop()
     job = found(addon)[0]
