@@ -40,9 +40,10 @@ def humans4d(rgb: Picture, box: Array) -> Planes:
     x, y, side = (float(v) for v in box)
     scale = SIZE / side
     source: NDArray[Any] = rgb
+    left = top = 0
     if (shrunk := side / SIZE / 2) > _SMOOTH:
-        source = _smoothed(rgb, box, sigma=(shrunk - 1) / 2)
-    return _normalised(_warped(source, scale, SIZE / 2 - scale * x, SIZE / 2 - scale * y))
+        source, left, top = _smoothed(rgb, box, sigma=(shrunk - 1) / 2)
+    return _normalised(_warped(source, scale, SIZE / 2 - scale * (x - left), SIZE / 2 - scale * (y - top)))
 
 
 def gvhmr(rgb: Picture, box: Array) -> Planes:
@@ -85,16 +86,15 @@ def _warped(source: NDArray[Any], scale: float, right: float, down: float) -> ND
     return np.asarray(cv2.warpAffine(source, matrix, (SIZE, SIZE), flags=cv2.INTER_LINEAR))
 
 
-def _smoothed(rgb: Picture, box: Array, sigma: float) -> NDArray[np.float32]:
-    """The picture smoothed by a Gaussian cut off at 4 sigma, as scikit-image does it, where the box is."""
+def _smoothed(rgb: Picture, box: Array, sigma: float) -> tuple[NDArray[Any], int, int]:
+    """The picture where the box is, smoothed by a Gaussian cut off at 4 sigma, as scikit-image does it; and where in
+    the picture that part begins."""
     radius = int(4 * sigma + 0.5)
     height, width = rgb.shape[:2]
     reach = float(box[2]) / 2 + radius + 2
     left, right = (int(v) for v in np.clip([box[0] - reach, box[0] + reach + 1], 0, width))
     top, bottom = (int(v) for v in np.clip([box[1] - reach, box[1] + reach + 1], 0, height))
-    out = rgb.astype(np.float32)
-    if right > left and bottom > top:
-        part = out[top:bottom, left:right]
-        size = 2 * radius + 1
-        out[top:bottom, left:right] = cv2.GaussianBlur(part, (size, size), sigma, borderType=cv2.BORDER_REPLICATE)
-    return out
+    if right <= left or bottom <= top:
+        return rgb, 0, 0
+    part, size = rgb[top:bottom, left:right].astype(np.float32), 2 * radius + 1
+    return cv2.GaussianBlur(part, (size, size), sigma, borderType=cv2.BORDER_REPLICATE), left, top
