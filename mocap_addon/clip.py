@@ -8,6 +8,8 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
+LOADED = 0.7  # seconds until a picture is there, about
+
 _previews: Any = None
 
 
@@ -49,7 +51,14 @@ def picture(path: Path, kind: str = "MOVIE") -> int:
     name = f"{path}:{path.stat().st_mtime_ns}"
     if name not in _previews:
         _previews.load(name, str(path), kind)
+        bpy.app.timers.register(_redraw, first_interval=LOADED)  # it is loaded beside Blender, which tells nobody
     return int(_previews[name].icon_id)
+
+
+def _redraw() -> None:
+    from . import runner  # which itself needs the settings
+
+    runner.redraw()
 
 
 def register() -> None:

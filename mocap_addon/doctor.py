@@ -29,12 +29,19 @@ LOG_LINES = 25  # of the newest log, in the report
 
 
 class Finding(NamedTuple):
-    """One line. fix: the operator that puts it right, "" when the text says what to do; button: what it says there."""
+    """One line. fix: the operator that puts it right, "" when the text says what to do; button: what it says there.
+    spare: nobody needs it, and it is not there."""
 
     fine: bool
     text: str
     fix: str = ""
     button: str = ""
+    spare: bool = False
+
+    @property
+    def icon(self) -> str:
+        """How it looks in the list."""
+        return "DOT" if self.spare else "CHECKMARK" if self.fine else "ERROR"
 
 
 class Checkup:
@@ -92,12 +99,21 @@ def findings_of(report: dict[str, Any]) -> list[Finding]:
     """The report of `python -m backend doctor --json`, what is wrong before the engines."""
     packages = [Finding(bool(found), f"{name} {found or 'is missing'}") for name, found in report["packages"].items()]
     models = [Finding(state == "ok", f"Model {name}: {state}") for name, state in report["models"].items()]
-    engines = [
-        # One that the user has not added is no fault; the first of a stage is what everybody uses.
-        Finding(engine["can_run"] or i > 0, f"Engine {stage}: {name}" + (f". {engine['why']}" if engine["why"] else ""))
-        for stage, named in report["engines"].items()
-        for i, (name, engine) in enumerate(named.items())
-    ]
+    engines: list[Finding] = []
+    lacking: dict[str, list[str]] = {}
+    for stage, named in report["engines"].items():
+        first = next(iter(named))  # what everybody uses; others that the user has not added are no fault
+        if not named[first]["can_run"]:
+            engines.append(Finding(False, f"Engine {stage}: {first}. {named[first]['why']}"))
+        elif can := [name for name, engine in named.items() if engine["can_run"]]:
+            engines.append(Finding(True, f"Engines for {stage}: {', '.join(can)}"))
+        for name, engine in named.items():
+            if not engine["can_run"] and name != first:
+                group = engine["needs"]["group"] if "Python package" in engine["why"] else ""
+                lacking.setdefault(group, []).append(name)
+    for group, names in lacking.items():
+        what = f"the packages of the group {group}" if group else "their files"
+        engines.append(Finding(True, f"Published models without {what}: {', '.join(names)}", spare=True))
     said = f"Video Mocap {report['version']} on Python {report['python']['version']}, {', '.join(report['devices'])}"
     test = report["self_test"]
     return [
@@ -118,7 +134,7 @@ def findings() -> list[Finding]:
     if time.monotonic() - _seen[0] > FRESH:  # panels ask at every redraw, and a drive may be slow
         _seen = time.monotonic(), _here()
     known = [*_seen[1], *(latest.findings if latest and not latest.running else ())]
-    return sorted(known, key=lambda finding: finding.fine)
+    return sorted(known, key=lambda finding: (finding.fine, finding.spare))
 
 
 def _here() -> list[Finding]:

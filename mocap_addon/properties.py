@@ -7,7 +7,14 @@ from .cleaning import properties as cleaning
 from .retarget import properties as retarget
 
 # Stages whose engine can be chosen -> label.
-ENGINE_STAGES = {"track": "Tracking", "keypoints": "Keypoints", "body": "Body", "feet": "Feet", "orient": "Upright"}
+ENGINE_STAGES = {
+    "track": "Tracking",
+    "keypoints": "Keypoints",
+    "body": "Body",
+    "feet": "Feet",
+    "orient": "Upright",
+    "root": "Root",
+}
 
 # What a quality means: pictures a second (None: all of them), and engines other than the default where they can run.
 QUALITIES: dict[str, tuple[float | None, dict[str, str]]] = {
@@ -91,6 +98,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
     engine_body: _engine("body")
     engine_feet: _engine("feet")
     engine_orient: _engine("orient")
+    engine_root: _engine("root")
     takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
     retarget: bpy.props.PointerProperty(type=retarget.VideoMocapRetarget)
     show_keypoints: bpy.props.BoolProperty(

@@ -187,6 +187,7 @@ class VIDEO_MOCAP_PT_engines(Panel, bpy.types.Panel):
         layout.prop(preferences.get(), "device")
         for stage in properties.ENGINE_STAGES:
             layout.prop(context.scene.video_mocap, f"engine_{stage}", placeholder=tr("By quality"))
+        layout.operator("video_mocap.preferences", text="Published models ...", icon="PREFERENCES")
 
 
 classes = (VIDEO_MOCAP_PT_capture, VIDEO_MOCAP_PT_engines)

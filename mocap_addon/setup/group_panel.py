@@ -42,7 +42,7 @@ def draw(layout: bpy.types.UILayout) -> None:
     if plan.state(folder) != "READY":
         wrapped(about, "Set up the capture first.", "BLANK1")
         return
-    if operators.running:
+    if operators.running and operators.running.group:
         panel.draw_running(body.box(), operators.running)
         return
     if len(groups.builds()) > 1:
@@ -54,7 +54,7 @@ def draw(layout: bpy.types.UILayout) -> None:
         wrapped(body.column(align=True), told, "BLANK1")
     for name in groups.GROUPS:
         _draw_group(body.box(), folder, name)
-    panel.draw_error(body)
+    panel.draw_error(body, of_group=True)
 
 
 def _draw_group(layout: bpy.types.UILayout, folder: Path, name: str) -> None:

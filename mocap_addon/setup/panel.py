@@ -123,10 +123,10 @@ def draw_running(layout: bpy.types.UILayout, setup: operators.Setup) -> None:
     layout.operator("video_mocap.set_up_cancel", icon="CANCEL")
 
 
-def draw_error(layout: bpy.types.UILayout) -> None:
-    """Why the last set-up failed."""
+def draw_error(layout: bpy.types.UILayout, of_group: bool = False) -> None:
+    """Why the last set-up failed, or the last change of a group."""
     error = operators.last and operators.last.error
-    if not error:
+    if not error or bool(operators.last.group) != of_group:
         return
     column = layout.column(align=True)
     if error.code == "cancelled":
@@ -150,7 +150,7 @@ def draw_preferences(layout: bpy.types.UILayout) -> None:
         _draw_doctor(body)
     header, body = layout.panel("video_mocap_environment")
     header.label(text="Environment of the capture")
-    if body and operators.running:
+    if body and operators.running and not operators.running.group:
         draw_running(body.box(), operators.running)
     elif body:
         state = plan.state(folder)
@@ -182,7 +182,7 @@ def _draw_doctor(layout: bpy.types.UILayout) -> None:
     for finding in doctor.findings():
         row = box.row()
         row.alert = not finding.fine
-        wrapped(row.column(align=True), finding.text, "CHECKMARK" if finding.fine else "ERROR")
+        wrapped(row.column(align=True), finding.text, finding.icon)
         if finding.fix:
             row.alert = False
             row.operator(finding.fix, text=finding.button)
