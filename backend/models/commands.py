@@ -10,7 +10,7 @@ from pathlib import Path
 from ..core.errors import MocapError
 from .catalogue import MODELS, PublishedModel
 from .download import fetch
-from .library import Library
+from .library import Added, Library
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -58,7 +58,7 @@ def _list(options: argparse.Namespace) -> int:
         print(f"{name}: {model.title}")
         for line in terms(model):
             print(f"    {line}")
-        print(f"    {'added: ' + entry.file if entry else 'not added'}")
+        print(f"    {'added: ' + entry.file + _version(name, entry) if entry else 'not added'}")
     hidden = len(MODELS) - len(library.visible())
     print(f"\nfolder: {library.folder}")
     print(f"commercially safe only: {f'on, {hidden} hidden' if library.commercial_only else 'off'}")
@@ -67,16 +67,21 @@ def _list(options: argparse.Namespace) -> int:
 
 def terms(model: PublishedModel) -> list[str]:
     """What a user must know before adding a model, a line each."""
-    size = f", about {model.megabytes} MB" if model.megabytes else ""
+    size = f"about {model.megabytes} MB" if model.megabytes else "size not known"
     lines = [
-        f"file: {model.file}{size}",
+        f"file: {model.file}, {size}",
         f"from: {model.source}",
         f"licence: {model.licence}",
         f"commercial use: {'allowed' if model.commercial else 'no'}",
     ]
-    if model.sha256:
-        lines.append(f"checksum: {model.sha256}...")
+    lines.append(f"checksum: {model.sha256 or 'not known'}")
     return [*lines, f"note: {model.note}"] if model.note else lines
+
+
+def _version(name: str, entry: Added) -> str:
+    """Said of a file whose checksum is not the known one."""
+    known = MODELS[name].sha256
+    return " (another version than the known one)" if known and entry.sha256 != known else ""
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -88,7 +93,7 @@ def _add(options: argparse.Namespace) -> int:
         print(fetch(library, options.name, _tick))
     else:
         library.add(options.name, options.file, _tick)
-        print(library.added[options.name].file)
+        print(library.added[options.name].file + _version(options.name, library.added[options.name]))
     return 0
 
 

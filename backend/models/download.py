@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -35,12 +36,12 @@ def fetch(library: Library, name: str, tick: Tick = lambda done, total: None) ->
         _continue(model.url, part, tick)
     except urllib.error.HTTPError as error:
         raise MocapError("model-download", f"{model.url} answers {error.code} {error.reason}.") from error
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         raise MocapError("model-download", f"{model.url} cannot be reached ({error}).") from error
     with writing(file):
         os.replace(part, file)
     try:
-        library.add(name, file, tick)
+        library.add(name, file, tick, fetched=True)
     except MocapError as error:
         if error.code in ("model-checksum", "model-unsafe", "model-unreadable"):
             file.unlink()  # another try must not begin with it

@@ -77,9 +77,10 @@ class Library:
         """The models that the user wants to see: all, or those for commercial use."""
         return {name: model for name, model in MODELS.items() if model.commercial or not self.commercial_only}
 
-    def add(self, name: str, file: Path, tick: Tick = lambda done, total: None) -> Added:
+    def add(self, name: str, file: Path, tick: Tick = lambda done, total: None, fetched: bool = False) -> Added:
         """Take note of a file that the user has; it stays where it is.
 
+        Another checksum than the known one is another version, which is welcome; not in a file that was just fetched.
         Raises MocapError model-wrong, model-unsafe, model-unreadable, model-missing, model-checksum, model-licence.
         """
         from .recognise import check
@@ -92,8 +93,8 @@ class Library:
             raise MocapError("model-missing", f"There is no file {file}.")
         check(model, file)
         found = checksum(file, tick)
-        if file.name == model.file and not found.startswith(model.sha256):  # another name may be another version
-            what = f"{file.name} has the checksum {found[:12]}..., not {model.sha256}... as its publisher says."
+        if fetched and model.sha256 and found != model.sha256:
+            what = f"{file.name} has the checksum {found[:12]}..., not {model.sha256[:12]}... as it had for others."
             raise MocapError("model-checksum", what)
         status = file.stat()
         self.added[name] = Added(str(file), status.st_size, status.st_mtime, found)

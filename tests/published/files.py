@@ -76,17 +76,20 @@ def vitpose(path: Path, keypoints: int = 133) -> Path:
 
     history = foreign("mmengine.logging.history_buffer", "HistoryBuffer", bases=(object,), mean=mean)()
     history.loss, history.methods = np.arange(3.0), {"mean": history.mean}
-    torch.save({"meta": {"epoch": 210}, "state_dict": named("", ViTPose(keypoints, SMALL)), "loss": history}, path)
+    content = {"meta": {"epoch": 210}, "state_dict": named("", ViTPose(keypoints, SMALL)), "loss": history}
+    torch.save(content, path, _use_new_zipfile_serialization=False)
     return path
 
 
-def rtmpose(path: Path) -> Path:
-    """The names by which mmpose's file is told; not the whole network, which mmpose itself makes."""
+def rtmpose(path: Path, bias: float = 0.0) -> Path:
+    """The names by which mmpose's file is told, in the container that it publishes; not the whole network, which mmpose
+    itself makes."""
     weights = {
-        "backbone.stem.0.conv.weight": torch.rand(4, 3, 3, 3),
+        "backbone.stem.0.conv.weight": torch.zeros(4, 3, 3, 3) + bias,
         "head.final_layer.weight": torch.rand(133, 8, 7, 7),
     }
-    torch.save({"meta": {}, "state_dict": weights}, path)
+    told = {"dataset_meta": {"sigmas": np.ones(133, np.float32), "flip_pairs": [[1, 2]], "name": np.str_("any")}}
+    torch.save({"meta": told, "state_dict": weights}, path, _use_new_zipfile_serialization=False)
     return path
 
 

@@ -59,7 +59,7 @@ def test_what_is_left_out_of_containers_cannot_be_made_to_run_either(tmp_path: P
 
 @pytest.mark.parametrize(
     ("make", "kind"),
-    [(files.hmr2, "hmr2"), (files.gvhmr, "gvhmr"), (files.vitpose, "vitpose")],
+    [(files.hmr2, "hmr2"), (files.gvhmr, "gvhmr"), (files.vitpose, "vitpose"), (files.rtmpose, "rtmpose")],
 )
 def test_published_containers_are_read(tmp_path: Path, make, kind: str) -> None:
     path = make(tmp_path / "published.ckpt")
