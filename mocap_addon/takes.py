@@ -33,7 +33,7 @@ STATES = (
 )
 ICONS = {"LIVE": "REC", "DONE": "ARMATURE_DATA", "PARTIAL": "ERROR"}
 PROVENANCE = "video_mocap_provenance"
-BUDGET = 0.012  # seconds of Blender's time that writing keys may take in one step
+BUDGET = 0.008  # seconds of Blender's time that writing keys may take in one step
 
 
 def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
@@ -231,6 +231,9 @@ def key_motion(
     yield
     if found := look_up():
         _dress(found[1], ready)
+    yield
+    if ready and (found := look_up()):
+        stage.weigh(found[1], ready)
 
 
 def _new_action(entry: VideoMocapTake) -> bpy.types.Action:

@@ -16,7 +16,8 @@ COLORS = (
 
 
 def build(name: str, surface: fit.Surface, armature: bpy.types.Object, number: int) -> bpy.types.Object:
-    """A body beside its armature, in its collections; it cannot be selected by a click, so that bones can.
+    """A body beside its armature, in its collections; it cannot be selected by a click, so that bones can. It follows
+    the bones once it has its weights: `weigh`.
 
     number: of the person, for a colour of its own.
     """
@@ -28,7 +29,6 @@ def build(name: str, surface: fit.Surface, armature: bpy.types.Object, number: i
     body[MARK] = True
     for collection in armature.users_collection:
         collection.objects.link(body)
-    _weigh(body, surface)
     body.parent = armature
     body.hide_select = True
     modifier = body.modifiers.new("Armature", "ARMATURE")
@@ -36,7 +36,8 @@ def build(name: str, surface: fit.Surface, armature: bpy.types.Object, number: i
     return body
 
 
-def _weigh(body: bpy.types.Object, surface: fit.Surface) -> None:
+def weigh(body: bpy.types.Object, surface: fit.Surface) -> None:
+    """Let each vertex follow its bones."""
     for j, name in enumerate(JOINTS):
         share = np.where(surface.bones == j, surface.shares, 0.0).sum(axis=1).round(2)
         if not share.any():

@@ -20,7 +20,7 @@ def measured(entry) -> fit.Surface | None:
 def dress(entry, ready: fit.Surface | None = None) -> None:
     """Give a take (`takes.VideoMocapTake`) the body that its `look` says, with its armature's bone lengths.
 
-    ready: what `measured` gave.
+    ready: what `measured` gave; its weights are left to `weigh`, for a step of its own.
 
     Raises MocapError body-unreadable, with the neutral body put on instead.
     """
@@ -39,10 +39,18 @@ def dress(entry, ready: fit.Surface | None = None) -> None:
             error = caught
     surface = ready or fit.fitted(surface, body_of(armature))
     entry.worn = build.build(f"{entry.name} body", surface, armature, entry.track)
+    if ready is None:
+        build.weigh(entry.worn, surface)
     if armature.data.display_type == "OCTAHEDRAL":
         armature.data.display_type = "STICK"  # the body is to be seen, too
     if error:
         raise error
+
+
+def weigh(entry, ready: fit.Surface) -> None:
+    """The second half of dressing a take with what `measured` gave."""
+    if entry.worn and not entry.worn.vertex_groups:
+        build.weigh(entry.worn, ready)
 
 
 def _model() -> Path:

@@ -22,6 +22,7 @@ import bpy
 sys.path.insert(0, str(Path(__file__).parent))
 from driving import (
     VIDEO,
+    Ticks,
     addon,
     call,
     click,
@@ -31,7 +32,6 @@ from driving import (
     open_tab,
     settings,
     shot,
-    time_ticks,
     until,
     view,
 )
@@ -77,7 +77,7 @@ def set_up() -> Iterator[float]:
 def capture_and_undo() -> Iterator[float]:
     before = contents()
     runner = addon("runner")
-    ticks = time_ticks(runner)
+    ticks = Ticks(runner, lambda: runner.queue[0].stage if runner.queue else "")
     pressed = time.monotonic()
     assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
     yield from until(lambda: bool(settings().takes))
@@ -87,8 +87,7 @@ def capture_and_undo() -> Iterator[float]:
     shot("3-running")
     yield from until(lambda: not runner.queue)
     assert runner.last.error is None, runner.last.error
-    ticks.sort()
-    log(f"{len(ticks)} ticks, median {1e3 * ticks[len(ticks) // 2]:.1f} ms, longest {1e3 * ticks[-1]:.0f} ms")
+    ticks.log()
     log("done:", [(entry.name, entry.state) for entry in settings().takes])
     after = contents()
     assert after["takes"] > before["takes"] and after["actions"] > before["actions"], after
@@ -251,7 +250,8 @@ def leave_running() -> Iterator[float]:
     """Blender quits in the middle of a capture; the caller of this script can look for a backend left behind."""
     settings().video = str(VIDEO)
     call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
-    yield 2.0
+    yield from until(lambda: addon("runner").queue[0].pid is not None)
+    yield 1.0
     log("quitting with backend", addon("runner").queue[0].pid)
 
 

@@ -55,19 +55,28 @@ def until(reached: Callable[[], bool], seconds: float = 120.0) -> Iterator[float
         yield 0.05
 
 
-def time_ticks(runner) -> list[float]:
-    """Seconds that each of the runner's steps takes from now on."""
-    seconds: list[float] = []
-    plain = runner.tick
+class Ticks:
+    """Times every step that a timer's function takes from now on: how long Blender waited, and how much of that was
+    work (a busy machine lets us wait, too)."""
 
-    def timed() -> float | None:
-        began = time.perf_counter()
-        again = plain()
-        seconds.append(time.perf_counter() - began)
-        return again
+    def __init__(self, module, stage: Callable[[], str] = lambda: "") -> None:
+        """module: has the function, `tick`. stage: what it is at."""
+        self.spent: list[tuple[float, float, str]] = []
+        plain = module.tick
 
-    runner.tick = timed
-    return seconds
+        def timed() -> float | None:
+            at, wall, work = stage(), time.perf_counter(), time.thread_time()
+            again = plain()
+            self.spent.append((time.perf_counter() - wall, time.thread_time() - work, at))
+            return again
+
+        module.tick = timed
+
+    def log(self) -> None:
+        """What they took, the longest first."""
+        log(f"{len(self.spent)} ticks, median {1e3 * sorted(self.spent)[len(self.spent) // 2][0]:.1f} ms; longest:")
+        for wall, work, stage in sorted(self.spent, reverse=True)[:6]:
+            log(f"    {1e3 * wall:.1f} ms, of these {1e3 * work:.1f} ms work, at: {stage}")
 
 
 def click(y: int) -> Iterator[float]:

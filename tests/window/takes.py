@@ -16,7 +16,7 @@ from pathlib import Path
 import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from driving import VIDEO, addon, call, drive, install, log, open_tab, settings, shot, time_ticks, until, view
+from driving import VIDEO, Ticks, addon, call, drive, install, log, open_tab, settings, shot, until, view
 
 
 def contents() -> dict[str, int]:
@@ -89,15 +89,14 @@ def people_picked() -> Iterator[float]:
 
 def captured() -> Iterator[float]:
     runner = addon("runner")
-    ticks = time_ticks(runner)
+    ticks = Ticks(runner, lambda: runner.queue[0].stage if runner.queue else "")
     assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
     yield from until(lambda: bool(settings().takes))
     yield 1.0
     shot("7-capturing")
     yield from until(lambda: not runner.queue)
     assert runner.last.error is None, runner.last.error
-    ticks.sort()
-    log(f"{len(ticks)} ticks, median {1e3 * ticks[len(ticks) // 2]:.1f} ms, longest {1e3 * ticks[-1]:.0f} ms")
+    ticks.log()
     assert [entry.state for entry in settings().takes] == ["DONE"]
 
 
