@@ -1,7 +1,7 @@
 """Stage `keypoints` by RTMPose whole-body through mmpose: all 133 keypoints, hands and face too.
 
 mmpose builds the network from its own packaged settings and does crop and decoding; the weights are read by
-`checkpoints`, since mmpose would run the file. Its scores are those of SimCC, not probabilities.
+`checkpoints`, since mmpose would run the file. Its scores are those of SimCC, not probabilities: see `confidence`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..core.errors import MocapError
 from ..look import Look
@@ -25,6 +26,7 @@ _SETTINGS = {
     (32, 384): "rtmpose-l_8xb64-270e_coco-wholebody-256x192.py",
     (32, 576): "rtmpose-l_8xb32-270e_coco-wholebody-384x288.py",
 }
+SEEN = 0.3  # score from which mmpose's own programs take a keypoint for seen
 ONE = np.ones(1, np.float32)
 _FOLDER = Path(".mim", "configs", "wholebody_2d_keypoint", "rtmpose", "coco-wholebody")
 
@@ -67,7 +69,13 @@ class RTMPoseLooker:
         for seen, sample in zip(looks, found, strict=True):
             points = sample.pred_instances
             seen.record["keypoints"][:, :2] = points.keypoints[0] * seen.frame.scale
-            seen.record["keypoints"][:, 2] = np.clip(points.keypoint_scores[0], 0.0, 1.0)
+            seen.record["keypoints"][:, 2] = confidence(points.keypoint_scores[0])
+
+
+def confidence(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scores (...) -> confidences 0..1 that mean to the body networks what they mean to mmpose: to those, GVHMR and
+    FootMR as published among them, a keypoint is seen from 0.5 on."""
+    return np.clip(scores * np.float32(0.5 / SEEN), 0.0, 1.0)
 
 
 def _settings(name: str) -> Any:

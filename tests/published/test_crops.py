@@ -63,6 +63,39 @@ def test_large_people_are_smoothed_before_they_are_shrunk() -> None:
     assert spread[1500.0] == pytest.approx(alone, rel=0.25) and spread[500.0] > 2 * spread[1500.0]
 
 
+def test_gvhmr_smooths_large_people_in_half_the_picture_by_five_pixels() -> None:
+    import cv2
+
+    noise = np.random.default_rng(2).integers(0, 256, (2100, 2100, 3), np.uint8)
+    side = 2000.0
+    found = crops.gvhmr(noise, np.array([1050.0, 1050, side]))
+    half = cv2.resize(noise, (1050, 1050), interpolation=cv2.INTER_AREA)
+    smooth = cv2.GaussianBlur(half, (5, 5), (side / 2 / 512 - 1) / 2)
+    to = np.float32([[0, 0], [255, 0], [127.5, 127.5]])  # of two corners of the box and its centre
+    matrix = cv2.getAffineTransform(np.float32([[25, 25], [1025, 25], [525, 525]]), to)
+    expected, rough = (
+        crops.planes(cv2.warpAffine(picture, matrix, (256, 256), flags=cv2.INTER_LINEAR)[:, 32:224])
+        for picture in (smooth, half)
+    )
+    np.testing.assert_allclose(found, expected, atol=0.06)
+    assert undone(rough).std() > 1.3 * undone(found).std()
+
+
+def test_w_hmr_never_smooths() -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (1600, 1600, 3), np.uint8)
+    box = np.array([800.0, 800, 1500])
+    assert undone(crops.whmr(noise, box)).std() > 2 * undone(crops.humans4d(noise, box)).std()
+
+
+def test_pictures_are_normalised_with_imagenets_numbers() -> None:
+    """Red, green, blue: less .485, .456, .406, over .229, .224, .225."""
+    grey = np.full((700, 900, 3), [51, 102, 153], np.uint8)
+    expected = [(0.2 - 0.485) / 0.229, (0.4 - 0.456) / 0.224, (0.6 - 0.406) / 0.225]
+    box = np.array([450.0, 350, 300])
+    for planes in (crops.camcalib(grey), crops.humans4d(grey, box), crops.gvhmr(grey, box), crops.whmr(grey, box)):
+        np.testing.assert_allclose(planes[:, 100, 100], expected, atol=1e-5)
+
+
 def test_smoothing_only_around_the_box_is_smoothing_everywhere() -> None:
     rng = np.random.default_rng(1)
     noise = rng.integers(0, 256, (900, 900, 3), np.uint8)

@@ -84,6 +84,8 @@ def test_a_capture_with_it(clip: Path, tmp_path: Path, chain: dict[str, str], mo
     take = read_take(takes[0])
     assert len(take) == 12 and np.isfinite(take["poses"]).all() and np.isfinite(take["trans"]).all()
     assert looking == [0], "after tracking, once, when nobody holds them any more"
+    small_toes = take["keypoints2d"][:, [18, 21], 2]
+    assert (small_toes > 0.5).all() if chain.get("keypoints") == "vitpose" else (small_toes == 0).all()
     for stage, name in chain.items():
         told = take.provenance["engines"][stage]
         needed = engines.ENGINES[stage][name].published

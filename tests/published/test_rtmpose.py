@@ -21,6 +21,7 @@ from backend.look import OBSERVATION, Look
 from backend.models.library import VARIABLE, Library
 from backend.pipeline import capture
 from backend.published import mmpose_imports, rtmpose
+from backend.published.rtmpose import confidence
 from backend.stages import Frame
 
 
@@ -64,7 +65,11 @@ def test_batches_across_frames_see_what_mmpose_sees_one_by_one(released: Path, d
         bgr = np.ascontiguousarray(seen.frame.rgb[..., ::-1])
         one = mmpose_imports.apis().inference_topdown(looker._network, bgr, seen.box[None])[0].pred_instances
         np.testing.assert_allclose(seen.record["keypoints"][:, :2], one.keypoints[0], atol=0.1)
-        np.testing.assert_allclose(seen.record["keypoints"][:, 2], np.clip(one.keypoint_scores[0], 0, 1), atol=1e-3)
+        np.testing.assert_allclose(seen.record["keypoints"][:, 2], confidence(one.keypoint_scores[0]), atol=1e-3)
+
+
+def test_what_mmpose_takes_for_seen_the_body_networks_do_too() -> None:
+    np.testing.assert_allclose(confidence(np.float32([-0.2, 0.0, 0.15, 0.3, 0.6, 1.4])), [0, 0, 0.25, 0.5, 1, 1])
 
 
 def test_another_networks_file_is_told(tmp_path: Path) -> None:
