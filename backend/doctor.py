@@ -16,6 +16,13 @@ from .core.errors import MocapError
 from .engines import ENGINES, devices, threads, version
 from .models.library import Library
 
+# The groups of pyproject.toml can all live in one environment. What cannot, comes along when one of their packages is
+# installed with everything that it declares.
+OTHER_OPENCV = ("opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless")
+CLASH = (
+    "{0} writes over opencv-python-headless, whose version the landmarks depend on: `pip uninstall {0}`, then "
+    "`pip install --force-reinstall --no-deps opencv-python-headless`, or another environment for what needs {0}"
+)
 PACKAGES = ("numpy", "opencv-python-headless", "av", "ai-edge-litert", "onnxruntime", "scipy")
 
 
@@ -32,6 +39,7 @@ def examine() -> dict[str, Any]:
         "system": platform.platform(),
         "devices": {name: _device(name) for name in devices()},
         "packages": packages,
+        "clashes": [CLASH.format(name) for name in OTHER_OPENCV if _installed(name)],
         "models": models,
         "engines": engines,
         "published": Library().describe(),
@@ -49,6 +57,7 @@ def render(findings: dict[str, Any]) -> str:
         *(f"device {name}: {what}" for name, what in findings["devices"].items()),
         "",
         *(f"package {name:24}{found or 'missing'}" for name, found in findings["packages"].items()),
+        *(f"clash: {what}" for what in findings["clashes"]),
         *(f"model   {name:28}{state}" for name, state in findings["models"].items()),
         "",
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -184,6 +186,27 @@ def test_doctor_names_what_is_missing(monkeypatch, tmp_path):
     )
     assert "pose_detection.tflite" in found["engines"]["track"]["blazepose"]["why"]
     assert "Not ready." in doctor.render(found)
+
+
+def test_doctor_tells_what_spoils_the_environment(monkeypatch, tmp_path):
+    from backend import doctor
+
+    found = doctor.examine()
+    assert found["clashes"] == []
+    metadata = tmp_path / "opencv_python-4.12.0.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.1\nName: opencv-python\nVersion: 4.12.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = doctor.examine()
+    assert len(found["clashes"]) == 1 and "pip uninstall opencv-python`" in found["clashes"][0]
+    assert found["clashes"][0] in doctor.render(found)
+
+
+def test_a_reader_may_stop_reading():
+    read = "import sys; sys.stdin.readline()"
+    command = f'"{sys.executable}" -m backend models list | "{sys.executable}" -c "{read}"'
+    result = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0 and result.stderr == ""
 
 
 def test_the_root_turns_with_the_person(one):
