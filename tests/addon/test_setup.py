@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-WHEELS = ROOT / ".cache" / "wheels"
+WHEELS = ROOT / ".cache" / "wheels-{}.{}".format(*sys.version_info)
 
 
 @pytest.fixture

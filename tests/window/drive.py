@@ -209,8 +209,8 @@ def queue_of_two() -> Iterator[float]:
     settings().end = 1.5
     for _ in range(2):
         call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT")
-    yield 1.5
-    assert [capture.state for capture in runner.queue] == ["RUNNING", "QUEUED"]
+    yield from until(lambda: [capture.state for capture in runner.queue] == ["RUNNING", "QUEUED"])
+    yield 1.0
     shot("10-queue")
     pids = []
     while runner.queue:
