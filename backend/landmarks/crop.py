@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.rotations import Array
 from ..stages import Roi
+from .silhouette import without
 
 
 class Crop(NamedTuple):
@@ -37,8 +39,9 @@ class Crop(NamedTuple):
         return np.stack([c * x - s * points[:, 1], s * x + c * points[:, 1], points[:, 2]], axis=1)
 
 
-def cut(rgb: NDArray[np.uint8], roi: Roi, size: int, mirrored: bool = False) -> Crop:
-    """Cut `roi` out of a picture, upright, `size` pixels a side; black outside the picture."""
+def cut(rgb: NDArray[np.uint8], roi: Roi, size: int, mirrored: bool = False, others: Sequence[Array] = ()) -> Crop:
+    """Cut `roi` out of a picture, upright, `size` pixels a side; black outside the picture. others: landmarks (33, 2)
+    of people to paint out."""
     k = roi.side / size
     c, s = np.cos(roi.angle) * k, np.sin(roi.angle) * k
     turn = np.array([[-c if mirrored else c, -s], [-s if mirrored else s, c]])
@@ -47,7 +50,10 @@ def cut(rgb: NDArray[np.uint8], roi: Roi, size: int, mirrored: bool = False) -> 
     sampling = affine / factor
     sampling[:, 2] -= (origin + (factor - 1) / 2) / factor
     picture = cv2.warpAffine(source, sampling, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return Crop(picture.astype(np.float32) * np.float32(1 / 255), affine, roi, mirrored)
+    crop = Crop(picture.astype(np.float32) * np.float32(1 / 255), affine, roi, mirrored)
+    if others:
+        return crop._replace(picture=without(crop.picture, [crop.from_picture(points) for points in others]))
+    return crop
 
 
 def _reduced(rgb: NDArray[np.uint8], roi: Roi, factor: int) -> tuple[NDArray[np.uint8], Array, int]:

@@ -6,6 +6,7 @@ disagree with the majority are dropped; the others are averaged point by point.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,14 +60,16 @@ def fused(
     rgb: NDArray[np.uint8],
     first: PoseLook,
     expected: Array | None = None,
+    others: Sequence[Array] = (),
 ) -> Fused:
     """Look again from several sides. first: the single look; expected: (33, 2) pixels predicted from the frames
-    before. While a person is followed, a mirrored look that says the same as the first one is enough."""
+    before; others: landmarks of people who shall not be seen. While a person is followed, a mirrored look that says
+    the same as the first one is enough."""
     base = first.used
     looks = [first]
     for degrees, scale, mirrored in VIEWS:
         roi = Roi(base.x, base.y, base.side * scale, wrap(base.angle + np.radians(degrees)))
-        looks.append(model.look(rgb, roi, mirrored))
+        looks.append(model.look(rgb, roi, mirrored, others))
         if expected is not None and len(looks) == 2 and min(first.flag, looks[1].flag) > _CERTAIN:
             if _apart(first, looks[1], torso_length(first.points, base.side)) < _SAME:
                 break

@@ -13,7 +13,6 @@ from ..core.rotations import Array
 from ..stages import Roi
 from .crop import cut, roi_along
 from .litert import Model, sigmoid
-from .silhouette import without
 
 SIZE = 256
 ROI_SCALE = 1.25  # region of interest: this much larger than the circle around the body
@@ -48,9 +47,7 @@ class PoseModel:
         """Find the landmarks of the person in `roi` (pixels of `rgb`); mirrored: let the model see the crop mirrored,
         which gives an independent opinion (left and right are put back); others: landmarks (33, 2) of people that the
         model shall not see."""
-        crop = cut(rgb, roi, SIZE, mirrored)
-        if others:
-            crop = crop._replace(picture=without(crop.picture, [crop.from_picture(points) for points in others]))
+        crop = cut(rgb, roi, SIZE, mirrored, others)
         # Outputs: 39 x (x, y, z, visibility, presence) in crop pixels, flag, mask, heat maps, 39 x metres. Points 33
         # and 34 are the centre and a point on the circle around the body.
         screen, flag, _, _, world = self._model(crop.picture)

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from ..core.keypoints import LANDMARKS
 from ..core.rotations import Array
-from .litert import Floats
 
 _INDEX = {name: i for i, name in enumerate(LANDMARKS)}
 # Limbs and how thick they are, in lengths of the torso: clothes and shoes included.
@@ -25,6 +24,7 @@ _HEAD = [_INDEX[name] for name in ("nose", "left_ear", "right_ear")]
 _HEAD_RADIUS, _NECK = 0.3, 0.25
 _SHORTEST = 0.12  # of the body's height: a torso seen from above is still as thick as this
 _COARSE = 8  # pixels of the picture to one of the blurred picture that fills the gap
+_SIZE = 128  # pixels of the mask that points are looked up in
 _REACH = 2.0  # coarse pixels that the fill averages over
 
 
@@ -51,7 +51,17 @@ def silhouette(points: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
     return mask > 0
 
 
-def without(picture: Floats, people: list[Array]) -> Floats:
+def inside(points: Array, person: Array) -> NDArray[np.bool_]:
+    """(N,) whether points (N, 2) lie on the silhouette of a person (33, 2), all in the same pixels."""
+    origin, extent = person.min(axis=0), float(np.ptp(person, axis=0).max())
+    scale = _SIZE / max(extent, 1.0) / 2  # with room for the thickness of limbs around the landmarks
+    mask = silhouette((person - origin) * scale + _SIZE / 4, (_SIZE, _SIZE))
+    at = np.floor((points - origin) * scale + _SIZE / 4).astype(int)
+    within = ((at >= 0) & (at < _SIZE)).all(axis=1)
+    return within & mask[tuple(np.where(within[:, None], at, 0)[:, ::-1].T)]
+
+
+def without(picture: NDArray[np.float32], people: list[Array]) -> NDArray[np.float32]:
     """The picture (H, W, 3) with these people (33, 2; pixels) filled by what surrounds them.
 
     A soft fill: to the landmark model an even one looks like a person too."""

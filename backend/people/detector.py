@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,17 +43,22 @@ class PoseDetector:
         self._threshold = threshold
 
     def detect(
-        self, rgb: NDArray[np.uint8], windows: list[Roi] | None = None, each: Callable[..., Iterable[Any]] = map
+        self,
+        rgb: NDArray[np.uint8],
+        windows: list[Roi] | None = None,
+        each: Callable[..., Iterable[Any]] = map,
+        others: Sequence[Array] = (),
     ) -> list[Detection]:
-        """Every person in the picture, or in `windows` of it, most certain first. each: `map`, or a thread pool's."""
+        """Every person in the picture, or in `windows` of it, most certain first. each: `map`, or a thread pool's;
+        others: landmarks (33, 2) of people who shall not be seen, for who is behind them."""
         if windows is None:
             windows = tiles(rgb, 1) + tiles(rgb, 2)
-        found = each(lambda window: self._look(rgb, window), windows)
+        found = each(lambda window: self._look(rgb, window, others), windows)
         return _merge(*(np.concatenate(parts) for parts in zip(*found, strict=True)))
 
-    def _look(self, rgb: NDArray[np.uint8], window: Roi) -> tuple[Array, Array, Array]:
+    def _look(self, rgb: NDArray[np.uint8], window: Roi, others: Sequence[Array]) -> tuple[Array, Array, Array]:
         """One pass over a window -> boxes (N, 4), four points each (N, 4, 2), scores (N,); pixels of the picture."""
-        crop = cut(rgb, window, SIZE)
+        crop = cut(rgb, window, SIZE, others=others)
         values, logits = self._model(crop.picture * 2 - 1)
         scores = sigmoid(logits[0, :, 0])
         sure = scores >= self._threshold

@@ -20,7 +20,7 @@ _TRUST, _TRUST_MET = 0.6, 0.2  # weight of the newest motion in the velocity, al
 _STILL = 0.04  # of the region's side: motion from frame to frame that the region has room for
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     """pose: as last seen; velocity (33, 2): of the landmarks, pixels a second; colours: of the torso;
     limbs: usual lengths of the bones; consistency: of the last look; credit: extra looks that this person may still
@@ -76,3 +76,10 @@ class Track:
         if consistency > 0.6 and not met:
             self.colours = 0.95 * self.colours + 0.05 * torso_colours(rgb, pose.points)
             self.limbs = 0.95 * self.limbs + 0.05 * limb_lengths(pose.world)
+
+    def exchange(self, other: Track) -> None:
+        """Each of the two was taken for the other: what is seen where stays, who it is changes."""
+        for name in ("number", "colours", "limbs"):
+            own, others = getattr(self, name), getattr(other, name)
+            setattr(self, name, others)
+            setattr(other, name, own)

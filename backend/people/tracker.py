@@ -20,6 +20,7 @@ from .body import SMALLEST_SIDE, Body, agrees, limb_lengths, same_person, visibl
 from .choice import parse_people
 from .details import Details
 from .detector import PoseDetector, tiles
+from .doubt import Doubts
 from .meeting import groups, see_together
 from .track import LONGEST_GUESS, Track
 
@@ -31,7 +32,8 @@ _SEARCH_SECONDS = 0.5  # how often to search the whole picture for people
 _FINE_SECONDS = 2.0  # and in small tiles, for people who are small in it
 _LOST_SECONDS = 0.15  # and around where somebody was lost
 _FINE_TILES = 4
-_REJECT_SECONDS = 0.8  # how long a spot that held nobody is not looked at again
+_BESIDE = 2.0  # regions of a person, in which to search beside and behind them
+_REJECT_SECONDS = 0.45  # how long a spot that held nobody is not looked at again
 _FORGET_SECONDS = 4.0  # a lost person found later than this is a new one
 _SPARE = 2  # people followed beyond the number asked for, lest a wrong one take the place
 _ALIKE = 0.5  # similarity of the colours of one person's torso
@@ -51,6 +53,7 @@ class BlazePoseTracker:
         self._threads = max(1, threads)
         self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(), HandModel(), FaceModel()
         self._tracks: list[Track] = []
+        self._doubts = Doubts()
         self._resumed: dict[int, np.void] = {}
         self._next_number = 1
         self._searched = self._searched_finely = self._searched_lost = -np.inf
@@ -92,18 +95,19 @@ class BlazePoseTracker:
         self._tracks = [t for t in self._tracks if time - t.time <= _FORGET_SECONDS]
         expected = [t for t in self._tracks if not t.lost or time - t.time < LONGEST_GUESS]
         together = groups(expected, time)
-        crowd = [track for group in together if len(group) > 1 for track in group]
+        crowds = [group for group in together if len(group) > 1]
         alone = [group[0] for group in together if len(group) == 1]
-        seen = list(zip(alone, pool.map(lambda track: self._see(frame, track), alone), strict=True))
-        for group in together:
-            if len(group) > 1:
-                seen += zip(group, see_together(self._pose, frame.rgb, group, time, pool.map), strict=True)
+        seen: list[tuple[Track, Body | None]] = []
+        seen += zip(alone, pool.map(lambda track: self._see(frame, track), alone), strict=True)
+        for crowd in crowds:
+            self._doubts.met(crowd)
+            seen += zip(crowd, see_together(self._pose, frame.rgb, crowd, time, pool.map), strict=True)
         found = _without_doubles([(t, body) for t, body in seen if body and self._believable(t, body, frame.rgb)])
         for track, body in found:
-            met = any(track is other for other in crowd)
-            track.advance(body.look, body.consistency, time, frame.rgb, met)
+            track.advance(body.look, body.consistency, time, frame.rgb, self._doubts.about(track))
         for track in expected:
             track.lost = not any(track is other for other, _ in found)
+        self._doubts.settle(self._tracks, sum(crowds, []), frame.rgb)
         self._search(frame, pool)
         return sorted((t for t in self._tracks if not t.lost), key=lambda t: t.number)
 
@@ -132,20 +136,23 @@ class BlazePoseTracker:
     def _search(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
         """Look for newcomers and for those who were lost, when it is time to."""
         present = [t for t in self._tracks if not t.lost]
-        windows = self._windows(frame)
-        if not windows:
+        windows, near = self._windows(frame)
+        if not windows and not near:
             return
-        detections = [d for d in self._detector.detect(frame.rgb, windows, pool.map) if d.roi.side >= SMALLEST_SIDE]
-        unknown: list[Detection] = []
-        for detection in detections:
+        unknown: list[tuple[Detection, list[Array]]] = []  # with those who were painted out
+        for detection in self._detector.detect(frame.rgb, windows, pool.map) if windows else []:
             owners = [t for t in present if agrees(detection, t.pose)]
             for track in owners:
                 track.supported = frame.time
-            if not owners and not self._was_rejected(detection.roi, frame.time):
-                unknown.append(detection)
+            if not owners:
+                unknown.append((detection, []))
+        # The detector takes two people who overlap for one: without the known one it sees the other.
+        known = [t.pose.points for t in present]
+        unknown += [(d, known) for d in self._detector.detect(frame.rgb, near, pool.map, known)] if near else []
+        unknown = [(d, others) for d, others in unknown if self._worth_a_look(d.roi, frame.time)]
         newcomers: list[Body] = []
-        bodies = pool.map(lambda detection: self._confirm(frame.rgb, detection), unknown)
-        for detection, body in zip(unknown, bodies, strict=True):
+        bodies = pool.map(lambda item: self._confirm(frame.rgb, *item), unknown)
+        for (detection, _), body in zip(unknown, bodies, strict=True):
             if body is None:
                 self._rejected.append((frame.time, detection.roi))
                 continue
@@ -159,35 +166,37 @@ class BlazePoseTracker:
                 newcomers.append(body)
         self._welcome(newcomers, frame)
 
-    def _windows(self, frame: Frame) -> list[Roi]:
-        """Where to run the detector in this frame."""
+    def _windows(self, frame: Frame) -> tuple[list[Roi], list[Roi]]:
+        """Where to run the detector in this frame: over everything, and beside or behind people who are known."""
         time, rgb = frame.time + 1e-3, frame.rgb
         lost = [t for t in self._tracks if t.lost]
+        windows: list[Roi] = []
         if time - self._searched >= _SEARCH_SECONDS / (1 if self._tracks else 2):
             self._searched = frame.time
             windows = tiles(rgb, 1) + tiles(rgb, 2)
             if time - self._searched_finely >= _FINE_SECONDS / (2 if self._small_people else 1):
                 self._searched_finely = frame.time
                 windows += tiles(rgb, _FINE_TILES)
-        elif lost and time - self._searched_lost >= _LOST_SECONDS:
-            windows = []
-        else:
-            return []
+        elif not lost or time - self._searched_lost < _LOST_SECONDS:
+            return [], []
         self._searched_lost = frame.time
-        near = [track.expected_roi(frame.time) for track in lost]
-        return windows + [Roi(at.x, at.y, 2 * at.side, 0.0) for at in near]
+        rois = [track.expected_roi(frame.time) for track in (self._tracks if windows else lost)]
+        return windows, [Roi(at.x, at.y, _BESIDE * at.side, 0.0) for at in rois]
 
-    def _was_rejected(self, roi: Roi, time: float) -> bool:
-        """Whether this very spot was looked at a moment ago and held nobody."""
+    def _worth_a_look(self, roi: Roi, time: float) -> bool:
+        """Whether there may be a person large enough: not where one was looked for a moment ago in vain."""
         self._rejected = [(then, spot) for then, spot in self._rejected if time - then < _REJECT_SECONDS]
-        return any(np.hypot(roi.x - spot.x, roi.y - spot.y) < 0.1 * spot.side for _, spot in self._rejected)
+        return roi.side >= SMALLEST_SIDE and not any(
+            np.hypot(roi.x - spot.x, roi.y - spot.y) < 0.1 * spot.side for _, spot in self._rejected
+        )
 
-    def _confirm(self, rgb: NDArray[np.uint8], detection: Detection) -> Body | None:
-        """The body of a detected person; None when there is none. The detector's region is rough: look twice."""
-        look = self._pose.look(rgb, self._pose.look(rgb, detection.roi).roi)
+    def _confirm(self, rgb: NDArray[np.uint8], detection: Detection, others: list[Array]) -> Body | None:
+        """The body of a person who was detected with `others` painted out; None when there is none. The detector's
+        region is rough: look twice."""
+        look = self._pose.look(rgb, self._pose.look(rgb, detection.roi, others=others).roi, others=others)
         if look.flag < KEEP_FLAG or not visible(look, rgb):
             return None
-        body = Body(*fused(self._pose, rgb, look)[:2])
+        body = Body(*fused(self._pose, rgb, look, others=others)[:2])
         needed = START_AGREEMENT if any(not t.lost for t in self._tracks) else _ALONE_AGREEMENT
         certainty = body.consistency * np.sqrt(detection.score)
         return body if certainty >= needed and visible(body.look, rgb) else None

@@ -7,17 +7,27 @@ from collections.abc import Iterable
 from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from backend.core.errors import MocapError
 from backend.core.keypoints import INDEX
+from backend.landmarks.pose import INDEX as LANDMARK
+from backend.landmarks.pose import PoseLook
+from backend.landmarks.silhouette import inside, silhouette, without
+from backend.landmarks.wholebody import recall
+from backend.people.appearance import torso_colours
 from backend.people.choice import PeopleChoice, choose_tracks, parse_people
 from backend.people.detector import PoseDetector, tiles
+from backend.people.doubt import Doubts
+from backend.people.meeting import groups
+from backend.people.track import Track
 from backend.people.tracker import BlazePoseTracker
-from backend.stages import Frame, Sighting
+from backend.stages import Frame, Roi, Sighting
 from backend.video import VideoReader
 
+Picture = np.ndarray
 HIPS = [INDEX["left_hip"], INDEX["right_hip"]]
 
 
@@ -116,6 +126,128 @@ def test_identity_survives_an_occlusion(frames: list[Frame]) -> None:
     assert seen[1] == [frame.index for frame in frames]
     assert not hidden & set(seen[2])
     assert {frame.index for frame in frames[-2:]} <= set(seen[2])
+
+
+@pytest.fixture(scope="module")
+def walk(demo_clip: Path) -> list[tuple[Frame, np.void]]:
+    """The woman in the middle of the clip, 1.3 s, half size, and what is seen of her in each frame."""
+    with VideoReader(demo_clip, first_frame=96, fps=15) as reader:
+        frames = [
+            Frame(frame.index, frame.time, np.ascontiguousarray(frame.rgb[::2, ::2]), 2.0)
+            for frame in islice(reader, 20)
+        ]
+    return [
+        (frame, max(sightings, key=lambda s: hips(s)[1]).observation)
+        for frame, sightings in follow(BlazePoseTracker(), frames)
+    ]
+
+
+@pytest.mark.parametrize(("dyed", "behind"), [((1, 2, 0), False), ((0, 1, 2), False), ((1, 2, 0), True)])
+def test_two_who_cross_stay_who_they_are(
+    walk: list[tuple[Frame, np.void]], dyed: tuple[int, ...], behind: bool
+) -> None:
+    """The woman meets her mirror image, before or behind it, which wears other colours or the same."""
+    crossing, true = [], []
+    for frame, record in walk:
+        rgb, width = frame.rgb.copy(), frame.rgb.shape[1]
+        mask = cv2.dilate(silhouette(recall(record, 2.0).points, rgb.shape[:2]).astype(np.uint8), np.ones((7, 7))) > 0
+        rgb[mask[:, ::-1]] = frame.rgb[:, ::-1][mask[:, ::-1]][:, dyed]
+        if behind:
+            rgb[mask] = frame.rgb[mask]
+        crossing.append(frame._replace(rgb=rgb))
+        x = float(record["keypoints"][HIPS, 0].mean())
+        true.append((x, 2 * width - x))
+    followed = follow(BlazePoseTracker(), crossing)
+    seen: dict[int, list[tuple[int, float]]] = {}
+    for k, (_, sightings) in enumerate(followed):
+        for sighting in sightings:
+            if hips(sighting)[1] > 500:  # not the man on the wall
+                seen.setdefault(sighting.track, []).append((k, float(hips(sighting)[0])))
+    assert len(seen) == 2
+    for track in seen.values():
+        off = np.array([[abs(x - true[k][who]) for who in (0, 1)] for k, x in track])
+        assert (off[:, int(off[0, 1] < off[0, 0])] < 60).all()  # full-size pixels; a stride is 140
+        assert len(off) > 14
+
+
+def standing(x: float, height: float = 200.0) -> PoseLook:
+    """A look at somebody who stands upright with the hips at (x, 240)."""
+    sides = {"left": 0.08, "right": -0.08}
+    levels = {"eye": -0.45, "ear": -0.45, "mouth": -0.42, "shoulder": -0.32, "elbow": -0.15, "wrist": 0.0, "hip": 0.0,
+              "knee": 0.25, "ankle": 0.45, "heel": 0.48, "foot_index": 0.48}  # fmt: skip
+    points = np.empty((33, 2))
+    for name, k in LANDMARK.items():
+        side, _, part = name.partition("_")
+        part = next((known for known in levels if known in part), "wrist")
+        points[k] = x + sides.get(side, 0.0) * height, 240 + height * (levels[part] if side in sides else -0.43)
+    world = np.c_[(points - [x, 240]) / height * 1.7, np.zeros(33)]
+    roi = Roi(x, 240.0, 1.25 * height, 0.0)
+    return PoseLook(points, np.ones(33), np.ones(33), world, 1.0, roi, roi)
+
+
+def stage(*people: tuple[float, tuple[int, int, int]]) -> Picture:
+    """A grey picture (480, 640) with people at these places in these colours."""
+    rgb = np.full((480, 640, 3), 128, np.uint8)
+    for x, colour in people:
+        rgb[silhouette(standing(x).points, rgb.shape[:2])] = colour
+    return rgb
+
+
+def tracked(number: int, x: float, rgb: Picture) -> Track:
+    return Track(number, standing(x), 0.0, torso_colours(rgb, standing(x).points), 1.0)
+
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+def test_who_overlaps_is_looked_at_together() -> None:
+    rgb = stage()
+    tracks = [tracked(number, x, rgb) for number, x in ((1, 100.0), (2, 300.0), (3, 330.0), (4, 362.0), (5, 560.0))]
+    assert [[track.number for track in group] for group in groups(tracks, 0.0)] == [[1], [2, 3, 4], [5]]
+    tracks[0].velocity[:, 0] = 600.0  # pixels a second
+    assert [track.number for track in groups(tracks, 0.3)[0]] == [1, 2, 3, 4]
+
+
+def test_painting_a_person_out_leaves_what_is_beside_them() -> None:
+    rgb = stage((300.0, RED), (345.0, BLUE))
+    points = standing(300.0).points
+    mask = silhouette(points, rgb.shape[:2])
+    painted = without(rgb.astype(np.float32) / 255, [points])
+    np.testing.assert_array_equal(painted[~mask], (rgb.astype(np.float32) / 255)[~mask])
+    assert (painted[mask][:, 0] < 0.6).all()  # nothing as red as they were
+    blue = silhouette(standing(345.0).points, rgb.shape[:2]) & ~mask
+    assert blue.sum() > 1000 and np.allclose(painted[blue][:, 2], 200 / 255)
+    assert inside(points, points).mean() > 0.9 and not inside(points + [150.0, 0.0], points).any()
+
+
+@pytest.mark.parametrize("covered", [False, True])
+def test_who_was_taken_for_another_gets_their_number_back(covered: bool) -> None:
+    before, after = stage((150.0, RED), (450.0, BLUE)), stage((150.0, BLUE), (450.0, RED))
+    tracks = [tracked(1, 150.0, before), tracked(2, 450.0, before)]
+    doubts = Doubts()
+    doubts.met(tracks)
+    tracks[1].lost = covered
+    for _ in range(10):
+        doubts.settle(tracks, [], before)
+    assert [track.number for track in tracks] == [1, 2] and not doubts.about(tracks[0])
+    doubts.met(tracks)
+    for _ in range(10):
+        doubts.settle(tracks, tracks, after)  # still in each other's way: nothing can be told
+    assert [track.number for track in tracks] == [1, 2] and doubts.about(tracks[0])
+    for _ in range(10):
+        doubts.settle(tracks, [], after)
+    assert [track.number for track in tracks] == [2, 1]
+    assert tracks[0].colours @ torso_colours(after, standing(150.0).points) > 0.5  # blue is number 2
+
+
+def test_those_who_look_alike_keep_their_numbers() -> None:
+    rgb = stage((150.0, RED), (450.0, RED))
+    tracks = [tracked(1, 150.0, rgb), tracked(2, 450.0, rgb)]
+    doubts = Doubts()
+    doubts.met(tracks)
+    for _ in range(10):
+        doubts.settle(tracks, [], rgb)
+    assert [track.number for track in tracks] == [1, 2] and not doubts.about(tracks[1])
 
 
 def test_the_largest_and_a_resumed_capture_keep_their_numbers(frames: list[Frame]) -> None:
