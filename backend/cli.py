@@ -161,6 +161,18 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _references(options: argparse.Namespace) -> int:
+    from .evaluation import benchmarks
+
+    truths = benchmarks.load(options.benchmark, options.folder, benchmarks.Bodies(options.models))
+    written, missing = benchmarks.write(truths, options.folder, options.output)
+    for path in written:
+        print(path)
+    if missing:
+        print(f"{len(missing)} videos are not there and were left out: {', '.join(missing)}", file=sys.stderr)
+    return 0
+
+
 def _evaluate(options: argparse.Namespace) -> int:
     if options.motions:
         return _evaluate_networks(options)
@@ -310,6 +322,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", type=Path, metavar="FILE", help="write the table's numbers there too")
     command.add_argument("--detectors", type=Path, metavar="FILE", help="write how the detectors err (.json or .md)")
     command.set_defaults(run=_evaluate)
+
+    command = commands.add_parser("references", help="make references of a public benchmark's labels (needs torch)")
+    command.add_argument("benchmark", choices=("moyo", "rich", "moof"))
+    command.add_argument("folder", type=Path, help="with the label files and videos/, as docs/evaluation.md lists them")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
+    command.add_argument(
+        "--models", type=Path, metavar="FOLDER", help="with SMPLX_FEMALE.npz, ...: the people's own bone lengths"
+    )
+    command.set_defaults(run=_references)
 
     command = commands.add_parser("convert", help="make training data of CMU's motion capture files (.asf and .amc)")
     command.add_argument("sources", type=Path, nargs="+", metavar="FOLDER_OR_FILE")

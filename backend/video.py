@@ -85,6 +85,12 @@ def _inspect(path: Path) -> tuple[VideoInfo, NDArray[np.float64] | None]:
         return info, times
 
 
+def picture_times(path: str | Path) -> NDArray[np.float64]:
+    """When each picture is shown, (N,) seconds since the first one, as a take has them. Raises as `probe`."""
+    info, times = _inspect(Path(path))
+    return np.arange(info.frames) / info.fps if times is None else times - times[0]
+
+
 def video_hash(path: str | Path) -> str:
     """SHA-256 of the file, as hexadecimal digits."""
     with open(path, "rb") as file:

@@ -124,10 +124,10 @@ class Take:
         return json.loads(str(self["provenance"])) if "provenance" in self else {}
 
 
-def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None) -> Take:
+def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None, required: Iterable[str] = REQUIRED) -> Take:
     """Read a take; names: only these arrays of it, where they are.
 
-    Raises MocapError take-unreadable when it is missing, damaged or not SMPL-X motion.
+    Raises MocapError take-unreadable when it is missing, damaged or not SMPL-X motion: without what is required.
     """
     try:
         with np.load(source, allow_pickle=False) as data:
@@ -135,7 +135,7 @@ def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None) -> T
             arrays = {name: data[name] for name in (there if names is None else set(names) & set(there))}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise MocapError("take-unreadable", f"{source} cannot be read as a take ({error}).") from error
-    missing = [name for name in REQUIRED if name not in there]
+    missing = [name for name in required if name not in there]
     if missing:
         raise MocapError("take-unreadable", f"{source} is not a take: it has no {', '.join(missing)}.")
     return Take(arrays)

@@ -71,19 +71,27 @@ class Pair:
 def match(takes: list[Path], references: list[Path]) -> list[Pair]:
     """Every reference with the take that shows the same person.
 
-    Files belong together when their provenance names the same video (or none at all); frames are matched by their
-    timestamps (within half a frame), persons by the frames in which they are in the same place of the picture. Frames
-    in which a take has gone over to somebody else do not count as seen. A take may be the index (.json) of several.
+    Files belong together when their provenance tells the same video: by its SHA-256, else by its name (or none at
+    all); frames are matched by their timestamps (within half a frame), persons by the frames in which they are in the
+    same place of the picture. Frames in which a take has gone over to somebody else do not count as seen. A take may be
+    the index (.json) of several; a reference may know of the feet in the picture only, see `benchmarks`.
     Raises MocapError take-unreadable.
     """
+    found = [read_take(file) for given in takes for file in _listed(given)]
+    true = [(path, _read_reference(path)) for path in references]
+    known = {_video(take)[1] for take in found} & {_video(reference)[1] for _, reference in true} - {""}
     clips: dict[str, tuple[list[Take], list[tuple[Path, Take]]]] = defaultdict(lambda: ([], []))
-    for path in (file for given in takes for file in _listed(given)):
-        take = read_take(path)
-        clips[_video(take)][0].append(take)
-    for path in references:
-        reference = read_take(path)
-        clips[_video(reference)][1].append((path, reference))
-    return [pair for clip, (found, true) in sorted(clips.items()) for pair in _match_clip(clip, found, true)]
+    for take in found:
+        clips[_clip(take, known)][0].append(take)
+    for path, reference in true:
+        clips[_clip(reference, known)][1].append((path, reference))
+    pairs = [pair for mine in clips.values() for pair in _match_clip(*mine)]
+    return sorted(pairs, key=lambda pair: pair.clip)
+
+
+def _read_reference(path: Path) -> Take:
+    reference = read_take(path, required=("timestamps",))
+    return reference if "feet2d" in reference else read_take(path)
 
 
 def _listed(path: Path) -> list[Path]:
@@ -95,16 +103,24 @@ def _listed(path: Path) -> list[Path]:
         raise MocapError("take-unreadable", f"{path} cannot be read as the index of takes ({error}).") from error
 
 
-def _video(take: Take) -> str:
-    return Path(take.provenance.get("video", {}).get("name", "")).stem
+def _video(take: Take) -> tuple[str, str]:
+    """Name and SHA-256 of the video, as far as they are told."""
+    told = take.provenance.get("video", {})
+    return Path(told.get("name", "")).stem, told.get("sha256", "")
 
 
-def _match_clip(clip: str, takes: list[Take], references: list[tuple[Path, Take]]) -> list[Pair]:
+def _clip(take: Take, known: set[str]) -> str:
+    name, sha256 = _video(take)
+    return sha256 if sha256 in known else name
+
+
+def _match_clip(takes: list[Take], references: list[tuple[Path, Take]]) -> list[Pair]:
     rows = [[_common_rows(take, true) for take in takes] for _, true in references]
     shared = np.array([[len(true_rows) for _, true_rows in row] for row in rows]).reshape(len(references), len(takes))
     chosen = dict(zip(*linear_sum_assignment(-shared), strict=True))
     pairs = []
     for i, (path, true) in enumerate(references):
+        clip = true.provenance.get("clip") or _video(true)[0]
         person = path.stem.rpartition(".")[2] if len(references) > 1 else ""
         mine = chosen.get(i)
         if mine is None or not shared[i, mine]:
@@ -116,10 +132,10 @@ def _match_clip(clip: str, takes: list[Take], references: list[tuple[Path, Take]
 
 def _common_rows(take: Take, true: Take) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of both that show the same moment and, by the middle of the body in the picture, the same person."""
-    step = float(np.median(np.diff(true.times))) if len(true) > 1 else 1.0
+    step = float(np.median(np.diff(true.times))) if len(true.times) > 1 else 1.0
     nearest = np.abs(true.times[:, None] - take.times).argmin(1)
     there = np.abs(take.times[nearest] - true.times) < 0.5 * step
-    found, seen = (project(t, t["joints"][:, BODY]).mean(1) for t in (take, true))
+    found, seen = (_middle(t, "box" in true) for t in (take, true))
     there &= np.linalg.norm(found[nearest] - seen, axis=-1) < NEAR * box_size(true)
     return nearest[there], np.flatnonzero(there)
 
@@ -135,10 +151,24 @@ def project(take: Take, points: Array) -> Array:
     return seen[..., :2] / np.maximum(seen[..., 2:], 0.05) * take["focal"] + take["center"]
 
 
+def _middle(take: Take, of_box: bool) -> Array:
+    """(T, 2) pixels: the middle of the body's joints in the picture, or of as much of the box as is in the picture."""
+    if not of_box:
+        return project(take, take["joints"][:, BODY]).mean(1)
+    return np.clip(_box(take), 0, take["image_size"]).mean(1)
+
+
+def _box(take: Take) -> Array:
+    """(T, 2, 2) pixels: the corners of the box around the person, as told, or around joints and feet."""
+    if "box" in take:
+        return take["box"].reshape(-1, 2, 2)
+    pixels = project(take, np.concatenate([take["joints"][:, BODY], take["keypoints_foot"]], 1))
+    return np.stack([pixels.min(1), pixels.max(1)], 1)
+
+
 def box_size(true: Take) -> Array:
     """(T,) pixels: the longer side of the box around the person's joints and feet in the picture."""
-    pixels = project(true, np.concatenate([true["joints"][:, BODY], true["keypoints_foot"]], 1))
-    return (pixels.max(1) - pixels.min(1)).max(-1)
+    return np.ptp(_box(true), axis=1).max(-1)
 
 
 def common_points(take: Take) -> Array:
@@ -165,26 +195,28 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
     found, true = pair.found, pair.true
     if found is None or len(pair.rows) < 3:
         return {}
+    if "joints" not in true:
+        return _pixels(pair)
     p, g = pair.rows, pair.true_rows
     joints, truth = found["joints"][p][:, BODY].astype(float), true["joints"][g][:, BODY].astype(float)
     feet, true_feet = found["keypoints_foot"][p].astype(float), true["keypoints_foot"][g].astype(float)
     seen, true_seen = in_camera(found, found["joints"])[p][:, BODY], in_camera(true, true["joints"])[g][:, BODY]
     turned, true_turned = global_rotations(found)[p], global_rotations(true)[g]
     common, true_common = (in_camera(t, common_points(t))[r] for t, r in ((found, p), (true, g)))
-    up, true_up = found["R"][p, :, 2], true["R"][g, :, 2]
-    root, true_root = (rotations.to_matrix(t.rotations[r, 0])[:, 2] for t, r in ((found, p), (true, g)))
     out = {
         "mpjpe": 1e3 * metrics.mpjpe(seen, true_seen, HIPS),
         "pa_mpjpe": 1e3 * metrics.pa_mpjpe(joints, truth),
         "pa_mpjpe_common": 1e3 * metrics.pa_mpjpe(common, true_common),
         "foot_mpjpe": 1e3 * metrics.foot_mpjpe(feet, true_feet),
         "ankle_angle": metrics.ankle_angle_error(turned[:, ANKLES], true_turned[:, ANKLES]),
-        "gravity": metrics.gravity_error(up, true_up),
-        "lean": metrics.gravity_error(root, true_root),
         "world_first": 1e3 * metrics.world_mpjpe(joints, truth, "first"),
         "world_whole": 1e3 * metrics.world_mpjpe(joints, truth, "whole"),
         "swaps": _share(*metrics.swapped(common[:, :12], true_common[:, :12], PAIRS, APART)),
     }
+    if "up_axis" not in true or str(true["up_axis"]) == "z":
+        up, true_up = found["R"][p, :, 2], true["R"][g, :, 2]
+        root, true_root = (rotations.to_matrix(t.rotations[r, 0])[:, 2] for t, r in ((found, p), (true, g)))
+        out |= {"gravity": metrics.gravity_error(up, true_up), "lean": metrics.gravity_error(root, true_root)}
     if "landmarks3d" in found:
         out["pa_mpjpe_landmarks"] = 1e3 * metrics.pa_mpjpe(landmark_points(found)[p], true_common)
     if "keypoints2d" in found and "keypoints2d" in true:
@@ -213,9 +245,12 @@ def _pixels(pair: Pair) -> dict[str, Array]:
     """PCK_F and N-FKE of the take's feet as its own camera sees them."""
     assert pair.found is not None
     found = project(pair.found, pair.found["keypoints_foot"])[pair.rows]
-    true = project(pair.true, pair.true["keypoints_foot"])[pair.true_rows]
+    if "feet2d" in pair.true:
+        true, visible = (pair.true[name][pair.true_rows] for name in ("feet2d", "visible"))
+    else:
+        true = project(pair.true, pair.true["keypoints_foot"])[pair.true_rows]
+        visible = ((true >= 0) & (true < pair.true["image_size"])).all(-1)
     size = box_size(pair.true)[pair.true_rows]
-    visible = ((true >= 0) & (true < pair.true["image_size"])).all(-1)
     return {
         "foot_pck": 100 * metrics.foot_pck(found, true, visible, size),
         "foot_keypoints": 100 * metrics.foot_keypoint_error(found, true, visible, size),
@@ -235,7 +270,8 @@ def evaluate(pairs: list[Pair]) -> dict[str, Any]:
         values = measure(pair)
         for name, array in values.items():
             everything[name].append(np.ravel(array))
-        counts = {"frames": len(pair.true), "seen": 100.0 * len(pair.rows) / len(pair.true)}
+        frames = len(pair.true.times)
+        counts = {"frames": frames, "seen": 100.0 * len(pair.rows) / frames}
         rows.append({"clip": pair.clip, "person": pair.person, **counts, **{k: _mean(v) for k, v in values.items()}})
     frames = sum(row["frames"] for row in rows)
     overall: dict[str, Any] = {
@@ -254,7 +290,7 @@ def by_joint(pairs: list[Pair]) -> dict[str, dict[str, float]]:
     its global rotation in camera space, which also shows limbs that are twisted about themselves."""
     places, turns = [], []
     for pair in pairs:
-        if pair.found is not None:
+        if pair.found is not None and "joints" in pair.true:
             joints, truth = (t["joints"][r][:, BODY].astype(float) for t, r in _both(pair))
             moved = metrics.transformed(joints, metrics.similarity(joints, truth))
             places.append(1e3 * np.linalg.norm(moved - truth, axis=-1))
@@ -286,9 +322,9 @@ def table(result: dict[str, Any]) -> str:
     for row in rows:
         shown = [row.get(name) for name in names]
         lines.append([f"{row['clip']} {row['person']}".strip(), *("–" if v is None else _number(v) for v in shown)])
-    joints = [["joint", "place mm", "turn °"]]
-    joints += [[name, *map(_number, row.values())] for name, row in result["joints"].items()]
-    return f"{_aligned(lines)}\n\n{_aligned(joints)}"
+    joints = [[name, *map(_number, row.values())] for name, row in result["joints"].items()]
+    parts = [lines, [["joint", "place mm", "turn °"], *joints]] if joints else [lines]
+    return "\n\n".join(map(_aligned, parts))
 
 
 def _aligned(lines: list[list[str]]) -> str:

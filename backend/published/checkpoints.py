@@ -7,14 +7,16 @@ In the place of what LEFT_OUT names stand empty shells, which are dropped; whate
 
 from __future__ import annotations
 
+import codecs
 import pickle
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,6 +60,14 @@ LEFT_OUT: list[tuple[Callable[..., object], str]] = [
     *((Shell, name.replace("builtins", "__builtin__")) for name in _OBJECTS if name.startswith("builtins")),
 ]
 
+# What arrays of numpy are made of in a pickle; what else they may hold goes through the same list.
+_RECONSTRUCT, _NUMBER = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+ARRAYS: list[Any] = [
+    *((_RECONSTRUCT, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    *((_NUMBER, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    (codecs.encode, "_codecs.encode"), np.ndarray, np.dtype, *{type(np.dtype(code)) for code in "?bBhHiIlLqQefdSUO"},
+]  # fmt: skip
+
 # How the tensors of each published network can be told, and what a person would call it.
 SIGNS = {
     "hmr2": ("smpl_head.decpose.weight", "HMR2.0 (4D-Humans)"),
@@ -90,10 +100,28 @@ def read(path: Path) -> Weights:
     return _tensors(_opened(path))
 
 
-def _opened(path: Path) -> Any:
+def read_data(path: Path) -> Any:
+    """What a file of labels holds: mappings, lists, text, numbers, and arrays of numpy in the place of tensors.
+
+    Raises MocapError model-missing, model-unreadable or model-unsafe.
+    """
+    if not path.is_file():
+        raise MocapError("model-missing", f"The file {path} is not there.")
+    return _as_arrays(_opened(path, ARRAYS))
+
+
+def _as_arrays(content: Any) -> Any:
+    if isinstance(content, Tensor):
+        return content.detach().numpy()
+    if isinstance(content, Mapping):
+        return {name: _as_arrays(value) for name, value in content.items()}
+    return [_as_arrays(value) for value in content] if isinstance(content, list | tuple) else content
+
+
+def _opened(path: Path, allowed: Sequence[Any] = LEFT_OUT) -> Any:
     """The content of a pickled checkpoint. Raises MocapError model-unreadable or model-unsafe."""
     try:
-        with torch.serialization.safe_globals(LEFT_OUT):
+        with torch.serialization.safe_globals(list(allowed)):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)|(reduce|Can only)", str(error))

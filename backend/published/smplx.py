@@ -43,6 +43,11 @@ class Shapes:
         """The skeleton of a body of shape betas (10,), metres."""
         return sk.neutral().with_offsets(_offsets(self.joints(betas)))
 
+    def skeleton_within(self, template: Array) -> Skeleton:
+        """The skeleton of the body whose surface at rest is template (V, 3), metres. Raises MocapError model-wrong."""
+        self._expect(template.shape == self._template.shape)
+        return sk.neutral().with_offsets(_offsets(self._regressor @ template))
+
     def fitted(self, offsets: Array) -> tuple[Array, float]:
         """The shape (10,) and the size whose bones come closest to offsets (55, 3) of a `Skeleton`, metres.
 
