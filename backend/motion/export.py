@@ -14,33 +14,16 @@ import onnx
 import torch
 from onnx.external_data_helper import set_external_data
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from ..body.tokens import HINTS, KEYPOINTS
 from .checkpoint import read_weights
 from .footmr import FOOT_KEYPOINTS, FootEncoderRoPE
-from .lifter import Lifted, Lifter
+from .lifter import JOINTS, STATIC, Lifted, Lifter
 from .orient import Orient
 
 OPSET = 18
 _FRAMES = 50  # of the example; the graph takes any number
-
-
-class _OrientOfTensors(nn.Module):
-    """`Orient` with the lifter's outputs as inputs of their own."""
-
-    def __init__(self, orient: Orient) -> None:
-        super().__init__()
-        self.orient = orient
-
-    def forward(
-        self, pose: Tensor, camera: Tensor, gravity: Tensor, static: Tensor, cliff_cam: Tensor, guess: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        empty = pose.new_zeros(0)
-        found: tuple[Tensor, Tensor] = self.orient(
-            Lifted(pose, camera, gravity, empty, static, empty, empty), cliff_cam, guess
-        )
-        return found
 
 
 # Network -> (class, shape of each input for one clip, names of the outputs); L frames.
@@ -57,8 +40,8 @@ SIGNATURES: dict[str, tuple[type[nn.Module], dict[str, tuple[int, ...]], tuple[s
     ),
     "orient": (
         Orient,
-        {"pose": (21, 6), "camera": (6,), "gravity": (6,), "static": (6,), "cliff_cam": (3,), "guess": (3,)},
-        ("down", "spread"),
+        {"turned": (JOINTS, 3, 3), "static": (STATIC,), "down": (3,), "cliff_cam": (3,), "guess": (3,)},
+        ("direction", "spread"),
     ),
 }
 
@@ -77,7 +60,7 @@ def export(name: str, weights: Path, folder: Path) -> Path:
     example = {key: torch.rand(1, _FRAMES, *shape) for key, shape in inputs.items()}
     frames = torch.export.Dim("frames", min=2, max=1 << 16)
     program = torch.onnx.export(
-        as_functions(network),
+        network,
         tuple(example.values()),
         dynamo=True,
         optimize=False,
@@ -96,18 +79,13 @@ def export(name: str, weights: Path, folder: Path) -> Path:
     return folder / f"{name}.onnx"
 
 
-def as_functions(network: nn.Module) -> nn.Module:
-    """The network as a function of its inputs in SIGNATURES, in that order."""
-    return _OrientOfTensors(network) if isinstance(network, Orient) else network
-
-
 def _refer(model: onnx.ModelProto, weights: Path) -> None:
     """Replace the graph's copies of the weights by their places in the .safetensors file, and a cast from half."""
     with weights.open("rb") as file:
         size = struct.unpack("<Q", file.read(8))[0]
         header = json.loads(file.read(size))
     for tensor in model.graph.initializer:
-        entry = header.get(tensor.name) or header.get(tensor.name.removeprefix("orient."))
+        entry = header.get(tensor.name)
         if entry is None:
             continue
         first, last = entry["data_offsets"]

@@ -16,6 +16,11 @@ from .transformer import Block, Mlp, embed_keypoints, two_layers, window_mask
 FOOT_KEYPOINTS = (15, 16, 17, 18, 19, 20, 21, 22)
 CONDITION = (4, 5, 7, 8)  # left and right knee, left and right ankle
 ANKLES = (7, 8)
+# Pairs of FOOT_KEYPOINTS that tell how a foot lies: toes and heel from the ankle, along it, and across.
+SPANS = tuple((2 + 3 * side + a, side if b is None else 2 + 3 * side + b)
+              for side in (0, 1) for a, b in ((0, None), (1, None), (2, None), (0, 2), (1, 0)))  # fmt: skip
+ENLARGED = 3.5  # a foot's length in the units of the hidden layer; ten times what the box makes of it
+SHARE = 0.3  # of the hidden units that look at each pair
 
 
 class FootEncoderRoPE(nn.Module):
@@ -30,6 +35,7 @@ class FootEncoderRoPE(nn.Module):
         self.rot6d_embedder = two_layers(24, width)
         self.blocks = nn.ModuleList(Block(width, heads, ratio=2) for _ in range(layers))
         self.final_layer = Mlp(width, width, 12)
+        self._begin()
 
     def forward(self, obs: Tensor, cliff_cam: Tensor, global_rot6d: Tensor) -> Tensor:
         """Refined global ankle rotations (B, L, 12), 6D rows, left then right.
@@ -42,6 +48,26 @@ class FootEncoderRoPE(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         return self.final_layer(x) + global_rot6d[..., 12:]
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        """First weights from which training gets somewhere.
+
+        A foot is a twentieth of the box that its points are told in. Hidden units that begin as random mixtures of
+        toes and heels *seen from their ankle*, enlarged to the units of everything else, learn in two hundred steps
+        what unprepared ones have not learnt in a thousand: to look at the feet at all.
+        """
+        for block in self.blocks:
+            nn.init.constant_(block.gate_msa, 0.3)
+            nn.init.constant_(block.gate_mlp, 0.3)
+        self.final_layer.fc2.weight *= 0.1  # near the ankles that are given
+        nn.init.zeros_(self.final_layer.fc2.bias)
+        back_to_xy = torch.linalg.pinv(self.learned_pos_linear.weight)
+        hidden = self.embed_noisyobs.fc1.weight.unflatten(1, (len(FOOT_KEYPOINTS), -1))
+        for point, other in SPANS:
+            mixture = ENLARGED * torch.randn(len(hidden), 2) * (torch.rand(len(hidden), 1) < SHARE)
+            hidden[:, point] += mixture @ back_to_xy
+            hidden[:, other] -= mixture @ back_to_xy
 
 
 def condition(local: Tensor) -> Tensor:

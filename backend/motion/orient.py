@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from .kinematics import matrix_from_6d
-from .lifter import Lifted
+from .lifter import JOINTS, STATIC, Lifted
 
 FEATURES = 2144  # W-HMR's mesh-aligned features; 5 numbers about the box in the picture follow
 
@@ -42,30 +42,35 @@ def orthonormal(raw: Tensor) -> Tensor:
 
 
 class Orient(nn.Module):
-    """Gravity from the lifter's pose and orientations, box and a guess of the camera; and how sure that is.
+    """Gravity from a body's pose in camera space, what stands, the box and a guess of the camera; and how sure it is.
 
     Gravity in camera space stands for world orientation: the heading of the camera is nobody's to know, and
-    `synthesis.view_from_gravity` @ camera-space orientation is the orientation in an upright world.
+    `synthesis.view_from_gravity` @ camera-space orientation is the orientation in an upright world. Each frame is
+    judged in the light of the whole clip: a foot that stands says more than one that flies.
     """
 
-    def __init__(self, hidden: int = 128) -> None:
+    def __init__(self, hidden: int = 192) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(21 * 6 + 6 + 6 + 6 + 3 + 3 + 3, hidden)
+        self.fc1 = nn.Linear(9 * JOINTS + STATIC + 3 + 3 + 3, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(2 * hidden, hidden)
         self.decode = nn.Linear(hidden, 4)
         nn.init.zeros_(self.decode.weight)
         nn.init.constant_(self.decode.bias, 0.0)
 
-    def forward(self, lifted: Lifted, cliff_cam: Tensor, guess: Tensor) -> tuple[Tensor, Tensor]:
-        """cliff_cam (B, L, 3); guess (B, L, 3): unit vector down, camera space.
+    def forward(
+        self, turned: Tensor, static: Tensor, down: Tensor, cliff_cam: Tensor, guess: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """turned (B, L, 22, 3, 3): global rotations, camera space; static (B, L, 6) logits; down (B, L, 3): what the
+        lifter takes for down; cliff_cam (B, L, 3); guess (B, L, 3): of somebody else; unit vectors, camera space.
 
         -> down (B, L, 3), unit; logarithm (B, L) of its standard deviation in radians.
         """
-        seen = lifted_down(lifted)
-        pose = lifted.pose.flatten(-2)
-        x = torch.cat([pose, lifted.camera, lifted.gravity, lifted.static, seen, cliff_cam, guess], dim=-1)
-        out = self.decode(F.gelu(self.fc2(F.gelu(self.fc1(x)))))
-        return F.normalize(seen + out[..., :3], dim=-1), out[..., 3] - 2.5
+        frame = torch.cat([turned.flatten(-3), static, down, cliff_cam, guess], dim=-1)
+        frame = F.gelu(self.fc2(F.gelu(self.fc1(frame))))
+        clip = frame.mean(1, keepdim=True).expand_as(frame)
+        out = self.decode(F.gelu(self.fc3(torch.cat([frame, clip], dim=-1))))
+        return F.normalize(down + out[..., :3], dim=-1), out[..., 3] - 2.5
 
 
 def lifted_down(lifted: Lifted) -> Tensor:

@@ -136,11 +136,12 @@ class OrientTask:
     def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
         with torch.no_grad():
             lifted = lift(self._lifter, batch)
-        down, spread = network(lifted, batch.cliff_cam, self._guess(batch.down))
+        turned, seen = global_rotations(lifted.local()), lifted_down(lifted)
+        down, spread = network(turned, lifted.static, seen, batch.cliff_cam, self._guess(batch.down))
         error = _between(down, batch.down)
         # Negative logarithm of a normal density over the two directions in which gravity can be wrong.
         loss = (0.5 * (error / spread.exp()) ** 2 + 2 * spread).mean()
-        return loss, {"before": _degrees(_between(lifted_down(lifted), batch.down)), "after": _degrees(error)}
+        return loss, {"before": _degrees(_between(seen, batch.down)), "after": _degrees(error)}
 
     def _guess(self, down: Tensor) -> Tensor:
         """Guesses of gravity, wrong by up to some 20 degrees; most often that the camera is level."""

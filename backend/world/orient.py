@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..body.tokens import in_strands, to_6d, tokens
+from ..body.tokens import in_strands, tokens
 from ..core import rotations
-from ..core.rotations import normalize
+from ..core import skeleton as sk
 from ..onnx import Network
 from ..stages import Camera, Motion
 
-BODY = slice(1, 22)
+BODY = 22
 
 
 class OrientCorrect:
@@ -31,24 +31,15 @@ class OrientCorrect:
         `down`. (T,) OBSERVATIONs."""
         if motion.down is None or motion.still is None:
             return motion
-        pose = to_6d(rotations.to_matrix(motion.rotations[:, BODY]))
-        root = rotations.to_matrix(motion.rotations[:, 0])
-        upright = gravity_view(motion.down) @ root
-        cliff = tokens(observations, None, camera).cliff_cam
-        guess = np.broadcast_to(rotations.rotate(camera.rotation, [0.0, 0.0, -1.0]), (len(pose), 3))
+        turned = rotations.to_matrix(sk.to_global(motion.rotations)[:, :BODY])
         still = np.clip(motion.still, 1e-4, 1 - 1e-4)
+        cliff = tokens(observations, None, camera).cliff_cam
+        guess = np.broadcast_to(rotations.rotate(camera.rotation, [0.0, 0.0, -1.0]), (len(turned), 3))
         inputs = {
-            "pose": pose, "camera": to_6d(root), "gravity": to_6d(upright), "static": np.log(still / (1 - still)),
-            "cliff_cam": cliff, "guess": guess,
+            "turned": turned, "static": np.log(still / (1 - still)), "down": motion.down, "cliff_cam": cliff,
+            "guess": guess,
         }  # fmt: skip
         found = in_strands(
             motion.times, lambda rows: self._network(**{name: value[rows] for name, value in inputs.items()})
         )
-        return replace(motion, down=found["down"].astype(float), spread=np.exp(found["spread"].astype(float)))
-
-
-def gravity_view(down: NDArray[Any]) -> NDArray[Any]:
-    """Camera to gravity-view coordinates (T, 3, 3): y along gravity `down` (T, 3), z level and ahead (GVHMR, 3.1)."""
-    x = np.cross(down, [0.0, 0.0, 1.0])
-    x = normalize(np.where(np.linalg.norm(x, axis=-1, keepdims=True) > 1e-3, x, [1.0, 0.0, 0.0]))
-    return np.stack([x, down, np.cross(x, down)], axis=-2)
+        return replace(motion, down=found["direction"].astype(float), spread=np.exp(found["spread"].astype(float)))

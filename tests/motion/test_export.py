@@ -10,7 +10,7 @@ import torch
 
 from backend import networks, onnx
 from backend.motion.checkpoint import read_weights
-from backend.motion.export import SIGNATURES, as_functions, export
+from backend.motion.export import SIGNATURES, export
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
@@ -26,7 +26,7 @@ def test_the_exported_network_is_the_trained_one(
     random = torch.Generator().manual_seed(frames)
     inputs = {key: torch.rand(1, frames, *shape, generator=random) for key, shape in shapes.items()}
     with torch.no_grad():
-        expected = as_functions(network)(*inputs.values())
+        expected = network(*inputs.values())
     expected = [expected] if isinstance(expected, torch.Tensor) else list(expected)
     for folder in (networks.FOLDER, tmp_path):  # what ships, and what a training of today would ship
         monkeypatch.setattr(networks, "FOLDER", folder)
