@@ -199,7 +199,7 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
         return _pixels(pair)
     p, g = pair.rows, pair.true_rows
     joints, truth = found["joints"][p][:, BODY].astype(float), true["joints"][g][:, BODY].astype(float)
-    feet, true_feet = found["keypoints_foot"][p].astype(float), true["keypoints_foot"][g].astype(float)
+    feet, true_feet = (in_camera(t, t["keypoints_foot"])[r] for t, r in ((found, p), (true, g)))
     seen, true_seen = in_camera(found, found["joints"])[p][:, BODY], in_camera(true, true["joints"])[g][:, BODY]
     turned, true_turned = global_rotations(found)[p], global_rotations(true)[g]
     common, true_common = (in_camera(t, common_points(t))[r] for t, r in ((found, p), (true, g)))
@@ -225,12 +225,14 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
         pixels, truths = (t["keypoints2d"][r][:, k, :2] / sizes for t, r in ((found, p), (true, g)))
         out["swaps_detected"] = _share(*metrics.swapped(pixels, truths, PAIRS, APART_2D))
     out |= _pixels(pair)
-    return out | _over_time(pair, joints, seen - seen[:, :1], true_seen - true_seen[:, :1], feet[:, CONTACT_POINTS])
+    return out | _over_time(pair, joints, seen - seen[:, :1], true_seen - true_seen[:, :1])
 
 
-def _over_time(pair: Pair, joints: Array, seen: Array, true_seen: Array, feet: Array) -> dict[str, Array]:
-    """What compares frames with the next ones: joints and feet (T, 4, 3) in the world, joints in camera axes about the
-    pelvis; nothing is computed across a gap."""
+def _over_time(pair: Pair, joints: Array, seen: Array, true_seen: Array) -> dict[str, Array]:
+    """What compares frames with the next ones: joints in the world, joints in camera axes about the pelvis, and the
+    take's feet in the world; nothing is computed across a gap."""
+    assert pair.found is not None
+    feet = pair.found["keypoints_foot"][pair.rows][:, CONTACT_POINTS].astype(float)
     out: dict[str, list[Array]] = defaultdict(lambda: [np.zeros(0)])
     for part in metrics.runs(pair.times, 1.0 / pair.rate):
         out["acceleration"].append(metrics.acceleration_error(seen[part], true_seen[part], pair.rate))
