@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import bpy
@@ -20,7 +22,7 @@ import bpy
 from ..backend.core.errors import MocapError
 from . import environment, files, job, preferences, runner
 from .setup import plan
-from .translations import tr
+from .translations import N_, tr
 
 INTERVAL = 0.2  # seconds between two looks at the check-up
 LITTLE = 1_000_000_000  # bytes; less than that on a drive is worth a warning
@@ -29,14 +31,25 @@ LOG_LINES = 25  # of the newest log, in the report
 
 
 class Finding(NamedTuple):
-    """One line. fix: the operator that puts it right, "" when the text says what to do; button: what it says there.
-    spare: nobody needs it, and it is not there."""
+    """One line. what: in English, with {names} of values in it. fix: the operator that puts it right, "" when the text
+    says what to do; button: what it says there. spare: nobody needs it, and it is not there."""
 
     fine: bool
-    text: str
+    what: str
+    values: Mapping[str, object] = MappingProxyType({})
     fix: str = ""
     button: str = ""
     spare: bool = False
+
+    @property
+    def text(self) -> str:
+        """In English, for reports."""
+        return self.what.format(**self.values) if self.values else self.what
+
+    @property
+    def said(self) -> str:
+        """In the user's language."""
+        return tr(self.what, **self.values)
 
     @property
     def icon(self) -> str:
@@ -65,7 +78,8 @@ class Checkup:
 
     def _run(self, preference: str, folder: Path) -> None:
         out = err = b""
-        repair = ("video_mocap.set_up", "Repair") if environment.is_managed(preference, folder) else ("", "")
+        managed = environment.is_managed(preference, folder)
+        repair = {"fix": "video_mocap.set_up", "button": "Repair"} if managed else {}
         try:
             python = environment.find(preference, folder)
             self._process = subprocess.Popen(
@@ -80,46 +94,52 @@ class Checkup:
             out, err = self._process.communicate(timeout=120)
             report = json.loads(out)
         except MocapError as error:
-            self.findings = [Finding(False, f"{error.what} {error.fix}", *repair)]
+            self.findings = [Finding(False, f"{error.what} {error.fix}", **repair)]
         except subprocess.TimeoutExpired:
             self.stop()
             self.findings = [Finding(False, "The backend's check did not end within two minutes.")]
         except (OSError, ValueError):
             words = err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no answer"]
-            self.findings = [Finding(False, f"{python}: {words[0]}", *repair)]
+            self.findings = [Finding(False, f"{python}: {words[0]}", **repair)]
         else:
-            self.findings = [
-                finding if finding.fine else Finding(False, finding.text, *repair) for finding in findings_of(report)
-            ]
+            self.findings = [finding if finding.fine else finding._replace(**repair) for finding in findings_of(report)]
             for stage, named in report["engines"].items():
                 environment.engines[stage] = [name for name, engine in named.items() if engine["can_run"]]
 
 
 def findings_of(report: dict[str, Any]) -> list[Finding]:
     """The report of `python -m backend doctor --json`, what is wrong before the engines."""
-    packages = [Finding(bool(found), f"{name} {found or 'is missing'}") for name, found in report["packages"].items()]
-    models = [Finding(state == "ok", f"Model {name}: {state}") for name, state in report["models"].items()]
+    packages = [Finding(bool(found), "{name} is missing", {"name": name}) for name, found in report["packages"].items()]
+    models = [
+        Finding(state == "ok", "Model {name}: {state}", {"name": name, "state": state})
+        for name, state in report["models"].items()
+    ]
     engines: list[Finding] = []
     lacking: dict[str, list[str]] = {}
     for stage, named in report["engines"].items():
         first = next(iter(named))  # what everybody uses; others that the user has not added are no fault
         if not named[first]["can_run"]:
-            engines.append(Finding(False, f"Engine {stage}: {first}. {named[first]['why']}"))
+            told = {"stage": stage, "name": first, "why": named[first]["why"]}
+            engines.append(Finding(False, "Engine {stage}: {name}. {why}", told))
         elif can := [name for name, engine in named.items() if engine["can_run"]]:
-            engines.append(Finding(True, f"Engines for {stage}: {', '.join(can)}"))
+            engines.append(Finding(True, "Engines for {stage}: {names}", {"stage": stage, "names": ", ".join(can)}))
         for name, engine in named.items():
             if not engine["can_run"] and name != first:
                 group = engine["needs"]["group"] if "Python package" in engine["why"] else ""
                 lacking.setdefault(group, []).append(name)
     for group, names in lacking.items():
-        what = f"the packages of the group {group}" if group else "their files"
-        engines.append(Finding(True, f"Published models without {what}: {', '.join(names)}", spare=True))
+        told = {"group": group, "names": ", ".join(names)}
+        engines.append(
+            Finding(True, "Published models whose packages (group {group}) are not added: {names}", told, spare=True)
+            if group
+            else Finding(True, "Published models whose files are not added: {names}", told, spare=True)
+        )
     said = f"Video Mocap {report['version']} on Python {report['python']['version']}, {', '.join(report['devices'])}"
     test = report["self_test"]
     return [
         Finding(report["ok"], said),
         *(finding for finding in (*packages, *models) if not finding.fine),
-        Finding(test["ok"], f"Self-test: {test['what']}"),
+        Finding(test["ok"], "Self-test: {what}", {"what": test["what"]}),
         *engines,
     ]
 
@@ -145,23 +165,28 @@ def _here() -> list[Finding]:
         python = environment.locate(prefs.python, folder)[0]
     except MocapError as error:
         mine = environment.is_managed(prefs.python, folder)
-        found.append(Finding(False, error.what, *(("video_mocap.set_up", "Set up capture") if mine else ())))
+        fix = {"fix": "video_mocap.set_up", "button": "Set up capture"} if mine else {}
+        found.append(Finding(False, error.what, **fix))
         if mine and not bpy.app.online_access:
-            said = "Blender is not allowed to use the network"
-            found.append(Finding(False, said, "extensions.userpref_allow_online", "Allow"))
+            allow = {"fix": "extensions.userpref_allow_online", "button": N_("Allow")}
+            found.append(Finding(False, "Blender is not allowed to use the network", **allow))
     else:
-        outdated = environment.is_managed(prefs.python, folder) and plan.state(folder) == "OUTDATED"
-        text = f"Python of the backend: {python}" + (", of an older version of the extension" if outdated else "")
-        found.append(Finding(not outdated, text, *(("video_mocap.set_up", "Update") if outdated else ())))
-    for what, place in (("extension", folder), ("takes", files.takes_folder(prefs.folder))):
+        told = {"python": python}
+        if environment.is_managed(prefs.python, folder) and plan.state(folder) == "OUTDATED":
+            what = N_("Python of the backend: {python}, of an older version of the extension")
+            found.append(Finding(False, what, told, "video_mocap.set_up", "Update"))
+        else:
+            found.append(Finding(True, "Python of the backend: {python}", told))
+    for what, place in ((N_("extension"), folder), (N_("takes"), files.takes_folder(prefs.folder))):
         there = next(path for path in (place, *place.parents) if path.exists())  # takes: made with the first capture
         free = shutil.disk_usage(there).free
+        told = {"what": tr(what), "place": place, "free": free / 1e9}
         if not os.access(there, os.W_OK):
-            found.append(Finding(False, f"The folder of the {what} cannot be written: {place}"))
+            found.append(Finding(False, "The folder of the {what} cannot be written: {place}", told))
         elif free < LITTLE:
-            found.append(Finding(False, f"Only {free / 1e6:.0f} MB are free in the folder of the {what}: {place}"))
+            found.append(Finding(False, "Only {free:.1f} GB are free in the folder of the {what}: {place}", told))
         else:
-            found.append(Finding(True, f"Folder of the {what}: {place}, {free / 1e9:.0f} GB free"))
+            found.append(Finding(True, "Folder of the {what}: {place}, {free:.0f} GB free", told))
     return found
 
 

@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "mocap_addon" / "translations" / "english.py"
 # Calls that show a text -> which of their arguments it is.
-SHOWN = {"poll_message_set": 0, "report": 1, "wrapped": 1, "tr": 0, "N_": 0, "status_text_set": 0}
+SHOWN = {"Finding": 1, "poll_message_set": 0, "report": 1, "wrapped": 1, "tr": 0, "N_": 0, "status_text_set": 0}
 TABLES = ("STAGES", "SOURCE", "WHAT", "REASONS")  # constants whose values are shown
 KEYWORDS = ("text", "heading", "message", "title")
 

@@ -32,7 +32,7 @@ def draw(layout: bpy.types.UILayout) -> bool:
         draw_error(box)
     if wrong := [finding for finding in doctor.findings() if not finding.fine]:
         box = layout.box()
-        wrapped(box.column(align=True), wrong[0].text, "ERROR")
+        wrapped(box.column(align=True), wrong[0].said, "ERROR")
         row = box.row(align=True)
         if wrong[0].fix:
             row.operator(wrong[0].fix, text=wrong[0].button)
@@ -182,7 +182,7 @@ def _draw_doctor(layout: bpy.types.UILayout) -> None:
     for finding in doctor.findings():
         row = box.row()
         row.alert = not finding.fine
-        wrapped(row.column(align=True), finding.text, finding.icon)
+        wrapped(row.column(align=True), finding.said, finding.icon)
         if finding.fix:
             row.alert = False
             row.operator(finding.fix, text=finding.button)
