@@ -169,7 +169,8 @@ def _references(options: argparse.Namespace) -> int:
     for path in written:
         print(path)
     if missing:
-        print(f"{len(missing)} videos are not there and were left out: {', '.join(missing)}", file=sys.stderr)
+        count = len(written) + len(missing)
+        print(f"{len(missing)} of {count} videos are not there: {', '.join(missing)}", file=sys.stderr)
     return 0
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from backend.core import rotations, skeleton
 from backend.core.rotations import Array
 from backend.core.skeleton import Skeleton
-from backend.core.take import NpzWriter
-from backend.evaluation import chains
+from backend.core.take import NpzWriter, read_take
+from backend.evaluation import benchmarks, chains, compare
 from backend.video import picture_times, video_hash
 
 COUNT = 40  # frames
 VIDEO, PICTURE = (128, 94), np.array([512.0, 376.0])  # the videos are four times smaller than what labels speak of
+RICH = benchmarks.RICH_PICTURE[0] / PICTURE[0]  # how much larger RICH's pictures are
 FOCAL, CENTER = 480.0, np.array([250.0, 200.0])  # of the labels' picture
 SEEN = [chains.read_clips(clips.ROOT / "tests" / "golden" / "motion_clips.npz")[k] for k in (0, 4)]
 Camera = tuple[Array, Array]  # R (3, 3) and t (3,): x_camera = R x + t
@@ -72,6 +73,19 @@ def rich(body: Skeleton, betas: Array, videos: dict[str, int]) -> dict[str, Any]
         video: {"frame_id": 5 + np.arange(COUNT), "gender": "male", "gt_smplx_params": parameters(body, k) | shape}
         for video, k in videos.items()
     }
+
+
+def moof(file: Path) -> dict[str, Any]:
+    """The label in `annotations.pt` of the video that a take shows, all of the feet visible; boxes 200 pixels high."""
+    take = read_take(file)
+    points = np.concatenate([take["joints"][:, :22], take["keypoints_foot"]], 1)
+    points = compare.project(take, points) * PICTURE[0] / VIDEO[0]
+    middle = 0.5 * (points.min(1) + points.max(1))
+    box = np.concatenate([middle - [45, 100], middle + [45, 100]], 1)
+    return {
+        "video_name": "spin", "img_wh": PICTURE, "bbx_xyxy": box,
+        "gt_feet_kpts": np.concatenate([points[:, 22:], np.ones((len(points), 6, 1))], -1),
+    }  # fmt: skip
 
 
 def write_video(folder: Path, name: str, count: int = COUNT) -> Path:

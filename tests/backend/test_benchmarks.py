@@ -76,8 +76,7 @@ def test_without_the_body_model_angles_are_exact_and_lengths_are_not(tmp_path: P
 
 
 RICH = {"test/Gym_013_burpee4/cam_06": 0, "test/BBQ_001_cooking/cam_06": 1}
-LARGER = benchmarks.RICH_PICTURE[0] / given.PICTURE[0]
-CAMERAS = {name: (given.matrix(), given.lens(LARGER)) for name in ("Gym_6", "BBQ_6")}
+CAMERAS = {name: (given.matrix(), given.lens(given.RICH)) for name in ("Gym_6", "BBQ_6")}
 
 
 def rich_references(folder: Path, upright: dict[str, np.ndarray]) -> list[Path]:
@@ -116,24 +115,13 @@ def test_up_is_measured_where_the_scans_tell_it(tmp_path: Path) -> None:
     assert measured["mpjpe"] == pytest.approx(0.0, abs=0.01)
 
 
-def moof_labels(take: Path) -> tuple[dict[str, np.ndarray], float]:
-    """The label of a video that a take fits, as MOOF has it, and the size of the person in it."""
-    found = read_take(take)
-    scale = given.PICTURE[0] / given.VIDEO[0]
-    points = compare.project(found, np.concatenate([found["joints"][:, :22], found["keypoints_foot"]], 1)) * scale
-    middle = 0.5 * (points.min(1) + points.max(1))
-    box = np.concatenate([middle - [45.0, 100.0], middle + [45.0, 100.0]], -1)  # 200 pixels high in every frame
-    feet = np.concatenate([points[:, 22:], np.ones((len(points), 6, 1))], -1)
-    return {"video_name": "spin", "img_wh": given.PICTURE, "bbx_xyxy": box, "gt_feet_kpts": feet}, 200.0
-
-
 def test_feet_in_the_picture_as_counted_by_hand(tmp_path: Path) -> None:
-    takes, labels = [], {}
+    takes, labels, size = [], {}, 200.0
     for name, count in (("spin", given.COUNT), ("step", 10)):
         local, pelvis = given.motion()
         video = given.write_video(tmp_path, name, count)
         takes.append(given.write_take(tmp_path / f"{name}.npz", video, NEUTRAL, local[:count], pelvis[:count]))
-        labels[name], size = moof_labels(takes[-1])
+        labels[name] = given.moof(takes[-1])
     feet = labels["spin"]["gt_feet_kpts"]
     feet[0, 0, 0] += 0.049 * size  # still right
     feet[1, 0, 1] += 0.051 * size  # wrong
@@ -167,8 +155,7 @@ def test_somebody_else_in_the_picture_is_not_taken_for_the_person(tmp_path: Path
     local, pelvis = given.motion()
     take = given.write_take(tmp_path / "take.npz", video, NEUTRAL, local, pelvis)
     aside = given.write_take(tmp_path / "aside.npz", video, NEUTRAL, local, pelvis + [1.5, 0.0, 0.0])
-    labels, _ = moof_labels(take)
-    references, _ = benchmarks.write(benchmarks.moof({"spin": labels}), tmp_path, tmp_path / "references")
+    references, _ = benchmarks.write(benchmarks.moof({"spin": given.moof(take)}), tmp_path, tmp_path / "references")
     (pair,) = compare.match([aside, take], references)
     assert pair.found is not None and np.allclose(pair.found["joints"], read_take(take)["joints"])
     (pair,) = compare.match([aside], references)
