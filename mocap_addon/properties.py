@@ -5,6 +5,7 @@ import bpy
 from . import clip, compat, environment, overlay, people, takes
 from .cleaning import properties as cleaning
 from .retarget import properties as retarget
+from .translations import OWN
 
 # Stages whose engine can be chosen -> label.
 ENGINE_STAGES = {
@@ -92,6 +93,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
             ("BEST", "Best", "Every picture, the strongest of the engines that come with the extension"),
         ),
         default="BALANCED",
+        translation_context=OWN,
     )
     engine_track: _engine("track")
     engine_keypoints: _engine("keypoints")

@@ -6,6 +6,7 @@ from math import pi
 import bpy
 
 from ...backend.core.skeleton import CONTACTS
+from ..translations import OWN
 from .recipe import SHORTEST, Recipe, Span
 from .smooth import FEEL
 
@@ -104,6 +105,7 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
         name="Show",
         description="Which of the two moves the armature",
         items=(("RAW", "Raw", "The take as it was captured"), ("CLEANED", "Cleaned", "The take with these settings")),
+        translation_context=OWN,
         default="CLEANED",
         update=_show,
     )

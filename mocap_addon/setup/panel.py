@@ -104,8 +104,11 @@ def _draw_consent(layout: bpy.types.UILayout, text: str) -> None:
         if getattr(bpy.app, "online_access_override", False):
             wrapped(layout.column(align=True), "Blender was started in offline mode.", "INTERNET_OFFLINE")
         else:
-            said = "Blender is not allowed to use the network. Allow it for the set-up:"
-            wrapped(layout.column(align=True), said, "INTERNET_OFFLINE")
+            wrapped(
+                layout.column(align=True),
+                "Blender is not allowed to use the network. Allow it for the set-up:",
+                "INTERNET_OFFLINE",
+            )
             layout.operator("extensions.userpref_allow_online", text="Allow online access", icon="CHECKMARK")
     button = layout.column()
     button.scale_y = 1.6

@@ -12,7 +12,8 @@ from importlib import import_module
 import bpy
 
 LANGUAGES = {"de_DE": "german"}  # Blender's name of a language -> our module
-CONTEXTS = ("*", "Operator")  # Blender looks for names of buttons in a context of their own
+OWN = "video_mocap"  # context of names that Blender's own table has in another sense ("Fast", "Raw")
+CONTEXTS = ("*", "Operator", OWN)  # Blender looks for names of buttons in a context of their own
 
 
 def table() -> dict[str, dict[tuple[str, str], str]]:

@@ -47,6 +47,7 @@ MESSAGES = (
     "Best",
     "Blend",
     "Blender is not allowed to use the network",
+    "Blender is not allowed to use the network. Allow it for the set-up:",
     "Blender is not allowed to use the network: see Preferences > System > Network",
     "Blender was started in offline mode.",
     "Body",

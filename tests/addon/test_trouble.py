@@ -124,7 +124,7 @@ def test_cancel_keeps_keys_and_ends_the_backend(addon, start, settings):
     [("silent", "backend-silent", 30), ("garbage", "protocol-mismatch", 30), ("old", "protocol-mismatch", 0)],
 )
 def test_misbehaving_backend_is_ended(addon, start, settings, preferences, tmp_path, monkeypatch, mode, code, frames):
-    monkeypatch.setattr(addon.job, "SILENCE", 2.0)
+    monkeypatch.setattr(addon.job, "SILENCE", 6.0)
     preferences.python = scripted(tmp_path, mode)
     capture = start()
     capture.run()
