@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .core import rotations
 from .core.rotations import Array
 
 WIDE = 0.10  # seconds: the kernel that shows what a calm joint does
 NARROW = 0.025  # seconds: about a frame
+TURNS = 0.06  # seconds: what a network leaves of jitter goes, what a limb does stays
 
 
 def local_quadratic(values: Array, times: Array, weights: Array, sigma: float) -> Array:
@@ -40,6 +42,12 @@ def local_quadratic(values: Array, times: Array, weights: Array, sigma: float) -
     determinant = first[..., 0] + m1 * first[..., 1] + m2 * first[..., 2]
     first /= (determinant * total)[..., None]
     return sum(first[..., power, None] * sums[power] for power in range(3))
+
+
+def smooth_turns(turns: Array, times: Array) -> Array:
+    """Rotations (T, N, 4) without the jitter that networks leave; times (T,) seconds. -> (T, N, 4)"""
+    steady = local_quadratic(rotations.continuous(turns), times, np.ones(turns.shape[:2]), TURNS)
+    return rotations.normalize(steady)
 
 
 def without_spikes(values: Array, weights: Array, noise: ArrayLike) -> Array:

@@ -21,7 +21,7 @@ from .planted import planted_turns
 # One standard deviation of what is measured and assumed, metres and seconds.
 ASIDE = 0.015  # where the pelvis is seen, across the line of sight
 DEPTH = 0.10  # along it, as part of the distance
-ACCELERATION = 8.0  # m/s^2, of the pelvis
+ACCELERATION = 5.0  # m/s^2, of the pelvis
 SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it

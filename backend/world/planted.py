@@ -11,7 +11,7 @@ from ..core.rotations import Array
 STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
 # One standard deviation, radians: how far off the body engine leaves a foot, which it does for several frames alike;
 # what a standing foot turns by in a thirtieth of a second; and by how much a correction may change in that time.
-OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.5), np.radians(3.0)
+OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.4), np.radians(3.0)
 GAP = 0.25  # seconds; nothing is known across that
 ROUNDS = 3
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from backend.smoothing import keep_fast, local_average, local_quadratic, without_spikes
+from backend.core import rotations
+from backend.smoothing import keep_fast, local_average, local_quadratic, smooth_turns, without_spikes
 
 TIMES = np.sort(np.concatenate([np.arange(0, 2, 1 / 30), np.arange(0, 2, 1 / 30) + 0.011]))  # uneven steps
 NOISE = np.full(3, 0.01)
@@ -50,3 +51,21 @@ def test_frames_without_weight_are_filled_from_their_neighbours() -> None:
     weights[50:54] = 0.0
     assert np.abs(keep_fast(seen, TIMES, weights, NOISE)[50:54] - path[50:54]).max() < 0.05
     assert np.abs(local_average(seen, TIMES, 0.05, weights)[50:54] - path[50:54]).max() < 0.05
+
+
+def test_turns_lose_their_jitter_and_a_throw_keeps_its_reach() -> None:
+    times, random = np.arange(90) / 30.0, np.random.default_rng(2)
+    angle = 1.6 * np.exp(-(((times - 1.5) / 0.12) ** 2))  # a quarter turn and back within half a second
+    true = rotations.from_axis_angle(np.outer(angle, [0.0, 0.6, 0.8]))[:, None]
+    noise = rotations.from_axis_angle(random.normal(0, np.radians(1.0), (90, 1, 3)))
+    seen = rotations.multiply(true, noise) * random.choice([-1.0, 1.0], (90, 1, 1))  # either sign of a quaternion
+    smooth = smooth_turns(seen, times)
+
+    def jitter(turns: np.ndarray) -> float:
+        matrices = rotations.to_matrix(turns[:, 0])
+        return float(np.abs(np.diff(matrices, 2, axis=0)[:30]).mean())
+
+    assert jitter(smooth) < 0.4 * jitter(seen)
+    reach = np.degrees(rotations.angle_between(smooth[:, 0], rotations.IDENTITY).max())
+    assert abs(reach - np.degrees(angle.max())) < 6
+    assert rotations.angle_between(smooth, true).mean() < 0.75 * rotations.angle_between(seen, true).mean()
