@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -31,20 +34,19 @@ def named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in network.state_dict().items()}
 
 
-def foreign(module: str, name: str, **more: Any) -> type:
-    """A class of a package that is not installed, so that its objects can be pickled."""
-    parent = ""
-    for step in module.split("."):
-        parent = f"{parent}.{step}" if parent else step
-        sys.modules.setdefault(parent, ModuleType(parent))
+@contextmanager
+def foreign(module: str, name: str, **more: Any) -> Iterator[type]:
+    """A class of a package that need not be installed, so that its objects can be pickled; gone afterwards."""
+    steps = module.split(".")
+    stand_ins = {".".join(steps[: i + 1]): ModuleType(steps[i]) for i in range(len(steps))}
     kind = type(name, more.pop("bases", (dict,)), {"__module__": module, **more})
-    setattr(sys.modules[module], name, kind)
-    return kind
+    setattr(stand_ins[module], name, kind)
+    with patch.dict(sys.modules, stand_ins):
+        yield kind
 
 
 def hmr2(path: Path) -> Path:
     """As 4D-Humans' Lightning leaves it: settings of yacs, SMPL's own data and a discriminator beside the network."""
-    settings = foreign("yacs.config", "CfgNode")(MODEL={"BACKBONE": "vit"})
     network = HMR2(SMALL)
     with torch.no_grad():
         network.smpl_head.decpose.weight.mul_(0.1)  # near the mean person
@@ -55,7 +57,9 @@ def hmr2(path: Path) -> Path:
         "smpl.v_template": torch.rand(10, 3),
         "initialized": torch.tensor(True),
     }
-    torch.save({"state_dict": weights, "hyper_parameters": settings, "epoch": 35, "callbacks": {}}, path)
+    with foreign("yacs.config", "CfgNode") as settings:
+        told = {"hyper_parameters": settings(MODEL={"BACKBONE": "vit"}), "epoch": 35, "callbacks": {}}
+        torch.save({"state_dict": weights, **told}, path)
     return path
 
 
@@ -74,13 +78,14 @@ def vitpose(path: Path, keypoints: int = 133) -> Path:
     def mean(self: Any) -> float:
         return 0.0
 
-    history = foreign("mmengine.logging.history_buffer", "HistoryBuffer", bases=(object,), mean=mean)()
-    history.loss, history.methods = np.arange(3.0), {"mean": history.mean}
     network = ViTPose(keypoints, SMALL)
     with torch.no_grad():
         network.keypoint_head.final_layer.bias.fill_(0.9)  # sure of whatever it sees
-    content = {"meta": {"epoch": 210}, "state_dict": named("", network), "loss": history}
-    torch.save(content, path, _use_new_zipfile_serialization=False)
+    with foreign("mmengine.logging.history_buffer", "HistoryBuffer", bases=(object,), mean=mean) as buffer:
+        history = buffer()
+        history.loss, history.methods = np.arange(3.0), {"mean": history.mean}
+        content = {"meta": {"epoch": 210}, "state_dict": named("", network), "loss": history}
+        torch.save(content, path, _use_new_zipfile_serialization=False)
     return path
 
 
