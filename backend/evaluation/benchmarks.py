@@ -21,6 +21,7 @@ their `up_axis` is "unknown" where nothing tells it. Of MOOF only the feet in th
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -40,6 +41,7 @@ from ..store import writing
 from ..video import picture_times, probe, video_hash
 
 RICH_PICTURE = np.array([4112.0, 3008.0])  # what its cameras' focal lengths speak of; two of them stand on their side
+TEMPLATE = "moyo_test_gt_v_template.pt"
 IN_PIXELS = ("focal", "center", "feet2d", "box")
 ALIKE = 0.01  # shares by which a video's picture may be wider or narrower than the labels': sizes are whole pixels
 
@@ -87,19 +89,18 @@ def load(benchmark: str, folder: Path, bodies: Bodies) -> Iterator[Truth]:
 
     Raises MocapError motion-unreadable, model-unreadable, model-unsafe, or as `Bodies` does.
     """
-    from ..published.checkpoints import read_data
 
-    def read(name: str, needed: bool = True) -> Any:
-        if not needed and not (folder / name).is_file():
-            return None
+    def read(name: str) -> Any:
         if not (folder / name).is_file():
             raise _wrong(f"{folder} has no {name}.")
+        from ..published.checkpoints import read_data
+
         return read_data(folder / name)
 
     if benchmark == "moof":
         return moof(read("annotations.pt"))
     if benchmark == "moyo":
-        template = read("moyo_test_gt_v_template.pt", needed=False)
+        template = read(TEMPLATE) if (folder / TEMPLATE).is_file() else None
         return moyo(read("moyo_smplx_test_labels.pt"), template, bodies)
     return rich(read("rich_test_labels.pt"), read("cam2params.pt"), upright_rich(folder), bodies)
 
@@ -117,7 +118,7 @@ def write(truths: Iterator[Truth], folder: Path, output: Path) -> tuple[list[Pat
             missing.append(truth.video)
             continue
         content = _fitted(truth, video)
-        path = output / f"{truth.video.replace('/', '.')}.npz"
+        path = output / (re.sub(r"[^\w.-]+", ".", truth.video) + ".npz")
         with writing(path):
             output.mkdir(parents=True, exist_ok=True)
             with NpzWriter(path) as file:
@@ -132,6 +133,8 @@ def write(truths: Iterator[Truth], folder: Path, output: Path) -> tuple[list[Pat
 
 def _fitted(truth: Truth, video: Path) -> dict[str, Any]:
     """The arrays of a reference: pixels and times as in the video."""
+    if not len(truth.frames):
+        raise _wrong(f"The labels of {truth.video} name no picture of it.")
     info, times = probe(video), picture_times(video)
     size = np.array([info.width, info.height], float)
     scale, other = size / truth.size
@@ -163,7 +166,7 @@ def moyo(labels: Any, template: Any, bodies: Bodies) -> Iterator[Truth]:
         params, gender = _part(key, label, "smplx_params"), str(label.get("gender", "neutral"))
         body = skeleton.neutral()
         if template is not None:
-            body = bodies.within(gender, _array("moyo_test_gt_v_template.pt", template, "v_template", -1, 3))
+            body = bodies.within(gender, _array(TEMPLATE, template, "v_template", -1, 3))
         elif "betas" in params:
             body = bodies.shaped(gender, _array(key, params, "betas", -1, np.shape(params["betas"])[-1])[0])
         w2c, lens = _array(key, label, "T_w2c", 4, 4), _array(key, label, "K_fullimg", 3, 3)

@@ -11,6 +11,7 @@ import benchmark_files as given
 import numpy as np
 import pytest
 import smplx_file
+from clips import backend
 
 from backend.core import rotations, skeleton
 from backend.core.errors import MocapError
@@ -35,10 +36,17 @@ def moyo_reference(folder: Path, labels: dict, template: Any = None, bodies: Bod
     return path
 
 
+def same_in_the_picture(take: Path, reference: Path) -> None:
+    """Whether both are in the same place of the picture, which no metric that aligns them would tell."""
+    found, true = (compare.project(t, t["joints"]) for t in map(read_take, (take, reference)))
+    np.testing.assert_allclose(found, true, atol=0.01)
+
+
 def test_a_take_that_is_the_truth_has_no_error(tmp_path: Path) -> None:
     video = given.write_video(tmp_path, "yoga")
     reference = moyo_reference(tmp_path, given.moyo(NEUTRAL))
     take = given.write_take(tmp_path / "take.npz", video, NEUTRAL, *given.motion())
+    same_in_the_picture(take, reference)
     measured = result([take], [reference])["overall"]
     for name in ERRORS:
         assert measured[name] == pytest.approx(0.0, abs=0.01), name
@@ -110,7 +118,9 @@ def test_up_is_measured_where_the_scans_tell_it(tmp_path: Path) -> None:
     (tmp_path / "w2az_sahmr.json").write_text(json.dumps(told))
     rows = ["sequence_name\tcapture_name\tscan_name\tid", "Gym_013_burpee4\tGym\tscan_camcoord\t013"]
     (tmp_path / "test.txt").write_text("\n".join(rows))
-    measured = result([take], rich_references(tmp_path, benchmarks.upright_rich(tmp_path)))["overall"]
+    references = rich_references(tmp_path, benchmarks.upright_rich(tmp_path))
+    same_in_the_picture(take, references[0])
+    measured = result([take], references)["overall"]
     assert measured["gravity"] == pytest.approx(np.degrees(0.05), abs=1e-3)
     assert measured["mpjpe"] == pytest.approx(0.0, abs=0.01)
 
@@ -181,6 +191,10 @@ KEY = next(iter(GOOD))
         ({"weight": np.ones(3)}, "does not name videos"),
         (without(GOOD, KEY, "smplx_params"), "no smplx_params"),
         (without(GOOD, KEY, "smplx_params", "transl"), "no transl"),
+        (
+            {KEY: GOOD[KEY] | {"smplx_params": {name: np.zeros((0, 3)) for name in GOOD[KEY]["smplx_params"]}}},
+            "no picture",
+        ),
         (without(GOOD, KEY, "T_w2c"), r"no T_w2c of the shape \(4, 4\)"),
         (given.moyo(NEUTRAL) | {KEY: GOOD[KEY] | {"img_wh": [500, 500]}}, "its labels are for 500 x 500"),
     ],
@@ -202,3 +216,9 @@ def test_videos_that_do_not_fit_or_are_not_there_are_told(tmp_path: Path) -> Non
         list(benchmarks.rich(given.rich(NEUTRAL, BETAS, RICH), {"Gym_6": CAMERAS["Gym_6"]}, {}, Bodies()))
     with pytest.raises(MocapError, match=r"SMPLX_MALE\.npz is not there"):
         list(benchmarks.rich(given.rich(NEUTRAL, BETAS, RICH), CAMERAS, {}, Bodies(tmp_path)))
+
+
+def test_a_folder_without_the_files_is_told(tmp_path: Path) -> None:
+    made = backend("references", "rich", tmp_path, "-o", tmp_path / "references")
+    assert made.returncode == 3
+    assert "has no rich_test_labels.pt" in made.stderr and "[motion-unreadable]" in made.stderr

@@ -102,9 +102,3 @@ def test_other_benchmarks_from_label_files(tmp_path: Path, benchmark: str) -> No
     assert measured.returncode == 0 and overall["seen"] == 100
     assert overall["ankle_angle"] == pytest.approx(0.0, abs=0.01)
     assert overall["foot_mpjpe"] == pytest.approx(0.0, abs=0.01)
-
-
-def test_a_folder_without_the_files_is_told(tmp_path: Path) -> None:
-    made = backend("references", "rich", tmp_path, "-o", tmp_path / "references")
-    assert made.returncode == 3
-    assert "has no rich_test_labels.pt" in made.stderr and "[motion-unreadable]" in made.stderr
