@@ -231,7 +231,7 @@ def _posed(
     if not np.isfinite(joints).all():
         raise _wrong(f"The labels of {video} hold numbers that are not finite.")
     return {
-        "poses": rotations.to_axis_angle(local).reshape(count, -1), "trans": pelvis - body.offsets[0],
+        "poses": rotations.to_axis_angle(local).reshape(count, 3 * skeleton.COUNT), "trans": pelvis - body.offsets[0],
         "betas": np.zeros(16), "gender": "neutral", "surface_model_type": "smplx", "rest_offsets": body.offsets,
         "joints": joints, "keypoints_foot": skeleton.posed_points(body, turned, joints, skeleton.FOOT_POINTS),
         "confidence": np.ones((count, skeleton.COUNT)), "focal": 0.5 * (lens[0, 0] + lens[1, 1]),
