@@ -40,11 +40,12 @@ _OPPOSITE = (1, 0, 3, 2)  # the same limb of the other side
 
 
 class _Look(NamedTuple):
-    """One look at a person. surprise: how far the body is from where it should be, torso lengths; cost: how little it
-    is to be believed, limb_costs (4,): and its limbs."""
+    """One look at a person. surprise: how far the body is from where it should be, torso lengths; strange: how little
+    it is the person's; cost: how little it is to be believed, limb_costs (4,): and its limbs."""
 
     pose: PoseLook
     surprise: float
+    strange: float
     cost: float
     limb_costs: Array
 
@@ -83,7 +84,7 @@ def see_together(
     chosen = _bodies(options)
     bodies: list[Body | None] = []
     for own, pose in zip(chosen, _with_limbs(chosen, options), strict=True):
-        covered = any(o.cost < own.cost and same_person(o.pose, own.pose) for o in chosen if o is not own)
+        covered = any(o.strange < own.strange and same_person(o.pose, own.pose) for o in chosen if o is not own)
         bodies.append(None if covered else Body(pose, pose.flag * (0.5 + 0.5 * agreement(own.surprise))))
     return bodies
 
@@ -92,13 +93,15 @@ def _judged(pose: PoseLook, track: Track, expected: Array, others: list[Array], 
     length = torso_length(expected, pose.used.side)
     apart = np.minimum(np.linalg.norm(pose.points - expected, axis=1) / length, 1.0)
     surprise = disagreement(pose.points, expected, np.ones(33), length)
-    strange = 1 - similarity(track.colours, torso_colours(rgb, pose.points))
+    colours = torso_colours(rgb, pose.points)
+    strange = surprise + (1 - pose.flag) + _COLOURS * (1 - similarity(track.colours, colours))
     gone = np.any([inside(pose.points, points) for points in others], axis=0) if others else np.zeros(33, bool)
     doubt = _GUESSED * gone if others else np.full(33, _UNPAINTED)
     return _Look(
         pose._replace(visibility=np.where(gone, _HIDDEN, 1.0) * pose.visibility),
         surprise,
-        surprise + (1 - pose.flag) + _COLOURS * strange + float(doubt[JOINTS].mean()),
+        strange,
+        strange + float(doubt[JOINTS].mean()),
         np.array([(apart + doubt)[limb[:2]].mean() for limb in _LIMBS]),
     )
 

@@ -66,7 +66,8 @@ class Track:
     ) -> None:
         """Take over what was seen at `time`. met: somebody is in the way, who must not rub off on this person."""
         if self.lost:
-            self.velocity = np.zeros((33, 2))
+            away = time - self.time  # who was covered for a moment walks on; limbs have done something else since
+            self.velocity = np.tile(np.median(self.velocity, axis=0), (33, 1)) * float(away < LONGEST_GUESS)
             self.hands, self.face = [None, None], None
         else:
             moved = (pose.points - self.pose.points) / max(1e-3, time - self.time)

@@ -142,7 +142,8 @@ def walk(demo_clip: Path) -> list[tuple[Frame, np.void]]:
     ]
 
 
-@pytest.mark.parametrize(("dyed", "behind"), [((1, 2, 0), False), ((0, 1, 2), False), ((1, 2, 0), True)])
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("dyed", [(1, 2, 0), (0, 1, 2)])
 def test_two_who_cross_stay_who_they_are(
     walk: list[tuple[Frame, np.void]], dyed: tuple[int, ...], behind: bool
 ) -> None:
@@ -166,8 +167,9 @@ def test_two_who_cross_stay_who_they_are(
     assert len(seen) == 2
     for track in seen.values():
         off = np.array([[abs(x - true[k][who]) for who in (0, 1)] for k, x in track])
-        assert (off[:, int(off[0, 1] < off[0, 0])] < 60).all()  # full-size pixels; a stride is 140
-        assert len(off) > 14
+        own = off[:, int(off[0, 1] < off[0, 0])]
+        assert (own < 60).sum() >= len(own) - 1 and (own[-4:] < 40).all()  # full-size pixels; a stride is 140
+        assert len(own) > 14
 
 
 def standing(x: float, height: float = 200.0) -> PoseLook:
