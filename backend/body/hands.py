@@ -14,9 +14,15 @@ from .landmarks import INDEX as L
 
 NOISE = np.array([0.004, 0.004, 0.008])  # metres, within a hand
 RELAXED = {"index": 0.25, "middle": 0.3, "ring": 0.35, "pinky": 0.4, "thumb": 0.1}  # radians a joint, hand at rest
+SURE, FADE = 0.3, 0.06  # confidence from which on a hand was seen; seconds
 FLEXION = (np.radians(-15.0), np.radians(105.0))
 SPREAD = np.radians(20.0)
 THUMB = np.radians(50.0)
+
+
+def seen(hand: Array, times: Array) -> Array:
+    """(T,) 0..1: whether the hand model saw a hand (T, 21, 4) and decides; its say fades in and out."""
+    return local_average((hand[..., 3].mean(1) > SURE).astype(float)[:, None, None], times, FADE)[:, 0, 0]
 
 
 def palm(points: Array, weights: Array, hand: Array, times: Array, rest: Array, side: str) -> Array:
@@ -32,8 +38,7 @@ def palm(points: Array, weights: Array, hand: Array, times: Array, rest: Array, 
 
     along_body, across_body = rotations.normalize(body[0] + body[1]), body[0] - body[1]
     along_hand, across_hand = rotations.normalize(exact[:, 9]), exact[:, 5] - exact[:, 17]
-    # Where the hand model sees the hand it decides; its say fades in and out over a few frames.
-    trust = local_average((hand[..., 3].mean(1) > 0.3).astype(float)[:, None, None], times, 0.06)[:, 0]
+    trust = seen(hand, times)[:, None]
     along = (1 - trust) * along_body + trust * along_hand
     across = (1 - trust) * rotations.normalize(across_body) + trust * rotations.normalize(across_hand)
     rest_frame = rotations.frame_from(knuckles[1], knuckles[0] - knuckles[2])
@@ -43,9 +48,9 @@ def palm(points: Array, weights: Array, hand: Array, times: Array, rest: Array, 
 def fingers(turned: Array, hand: Array, times: Array, skeleton: Skeleton, side: str) -> None:
     """Set the global rotations (T, 55, 4) of one hand's 15 finger joints; the wrist's is there already."""
     wrist = turned[:, JOINT[f"{side}_wrist"]]
-    seen = keep_fast(hand[..., :3].astype(float), times, hand[..., 3].astype(float), NOISE)
-    seen = _in_own_axes(seen, skeleton, side)
-    trust = local_average((hand[..., 3].mean(1) > 0.3).astype(float)[:, None, None], times, 0.08)[:, 0, 0]
+    points = keep_fast(hand[..., :3].astype(float), times, hand[..., 3].astype(float), NOISE)
+    points = _in_own_axes(points, skeleton, side)
+    trust = seen(hand, times)
     sign = 1.0 if side == "left" else -1.0
     flex_axis, spread_axis = np.array([0.0, 0.0, -sign]), np.array([0.0, 1.0, 0.0])
     for finger in FINGERS:
@@ -55,7 +60,7 @@ def fingers(turned: Array, hand: Array, times: Array, skeleton: Skeleton, side: 
         rest = [skeleton.offsets[joints[1]], skeleton.offsets[joints[2]], tip]
         local_sum = np.broadcast_to(rotations.IDENTITY, wrist.shape)
         for k, joint in enumerate(joints):
-            bone = seen[:, chain[k + 1]] - seen[:, chain[k]]
+            bone = points[:, chain[k + 1]] - points[:, chain[k]]
             bone = rotations.rotate(rotations.inverse(local_sum), bone)  # in the axes of the joint before
             if finger == "thumb":
                 turn = _limited(rotations.to_axis_angle(rotations.between(rest[k], bone)), THUMB)

@@ -108,12 +108,16 @@ def _local(camera: NDArray[np.float32], pose: NDArray[np.float32]) -> Array:
 def with_hands(
     turned: Array, points: Array, weights: Array, hand_points: Array, times: Array, skeleton: Skeleton
 ) -> None:
-    """Forearms' twist, wrists and fingers, which body keypoints do not show, from the landmarks of the hands."""
+    """Forearms' twist, wrists and fingers, which body keypoints do not show, from the landmarks of the hands.
+
+    Where no hand was seen the forearm stays as it is and the wrist straight: the body's own hand points tell less.
+    """
     rest = skeleton.joints()
     for s, (side, _) in enumerate(SIDES):
         shoulder, elbow = (turned[:, JOINT[f"{side}_{n}"]] for n in ("shoulder", "elbow"))
         along = rotations.normalize(rest[JOINT[f"{side}_wrist"]] - rest[JOINT[f"{side}_elbow"]])
         bend, _ = rotations.swing_twist(rotations.multiply(rotations.inverse(shoulder), elbow), along)
         palm = hands.palm(points, weights, hand_points[:, s], times, rest, side)
+        palm = rotations.slerp(elbow, palm, hands.seen(hand_points[:, s], times))
         hold_hand(turned, rotations.multiply(shoulder, bend), palm, rest, side)
         hands.fingers(turned, hand_points[:, s], times, skeleton, side)
