@@ -162,6 +162,17 @@ def looks_like(weights: Mapping[str, Tensor]) -> str:
     return f"an unknown network of {len(weights)} tensors ({some}, ...)"
 
 
+def expect(wanted: str, weights: Mapping[str, Tensor], path: Path, needed: Iterable[str] = ()) -> None:
+    """Raises MocapError model-wrong when a file does not look like that one of SIGNS, or lacks a tensor that is needed
+    to tell its size."""
+    expected = SIGNS[wanted][1]
+    if kind(weights) != wanted:
+        raise MocapError("model-wrong", f"{path.name} looks like {looks_like(weights)}; {expected} was expected.")
+    if lacking := [name for name in needed if name not in weights]:
+        what = f"{path.name} is not the {expected} that was expected: it has no {lacking[0]}."
+        raise MocapError("model-wrong", what)
+
+
 def part(weights: Weights, prefix: str) -> Weights:
     """The tensors below a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}

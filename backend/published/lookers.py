@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from ..core import rotations
-from ..core.errors import MocapError
 from ..core.rotations import Array
 from ..look import BOX, Field, Look
 from . import camcalib, checkpoints, crops, vitpose, whmr
@@ -32,6 +31,8 @@ HMR2_FIELDS = (BOX, SMPL, BETAS)
 CAMCALIB_FIELDS = (CAMERA,)
 DOWN: Field = ("whmr_down", "<f4", (3,))  # gravity's direction by W-HMR, camera axes
 WHMR_FIELDS = (CAMERA, DOWN)
+POSITIONS = "backbone.pos_embed"  # tells the size of a vision transformer
+SMPL_OF = "regressor.0.smpl."  # SMPL's own data in W-HMR's file
 CALIBRATE_EVERY = 15  # frames: cameras turn slower than people move
 
 
@@ -43,9 +44,8 @@ class _HMR2:
 
     def __init__(self, file: Path, device: str, crop: Crop, margin: float) -> None:
         weights = checkpoints.read(file)
-        size = size_of(weights) if checkpoints.kind(weights) == "hmr2" else None
-        layers = count(weights, "smpl_head.transformer.transformer.layers.")
-        network = HMR2(size, layers=layers) if size else HMR2()
+        checkpoints.expect("hmr2", weights, file, [POSITIONS])
+        network = HMR2(size_of(weights), layers=count(weights, "smpl_head.transformer.transformer.layers."))
         checkpoints.load(network, weights, "HMR2.0 (4D-Humans)", file)
         self._runner, self._network = Runner(network, device_of(device), network.backbone), network
         self._crop, self._margin = crop, margin
@@ -94,9 +94,8 @@ class ViTPoseLooker:
     def __init__(self, file: Path, device: str, flip: bool = True) -> None:
         """flip: look at the mirrored crop, too, as published. Raises as HMR2Looker."""
         weights = checkpoints.read(file)
-        known = checkpoints.kind(weights) == "vitpose"
-        points = len(weights["keypoint_head.final_layer.bias"]) if known else 133
-        network = vitpose.ViTPose(points, size_of(weights)) if known else vitpose.ViTPose(points)
+        checkpoints.expect("vitpose", weights, file, [POSITIONS, "keypoint_head.final_layer.weight"])
+        network = vitpose.ViTPose(len(weights["keypoint_head.final_layer.weight"]), size_of(weights))
         checkpoints.load(network, weights, "ViTPose", file)
         self._runner, self._network = Runner(network, device_of(device), network.backbone), network
         self._flip = flip
@@ -143,14 +142,14 @@ class WHMRLooker:
     def __init__(self, file: Path, markers: Path, device: str) -> None:
         """markers: W-HMR's file of vertex numbers. Raises as HMR2Looker."""
         weights = checkpoints.read(file)
+        smpl = ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "parents")
+        needed = [f"feature_extractor.{POSITIONS}", "global_orient.fc1.bias", *(f"{SMPL_OF}{name}" for name in smpl)]
+        checkpoints.expect("whmr", weights, file, needed)
         self._calibration = CamCalibLooker(file, device)
-        smpl = checkpoints.part(weights, "regressor.0.smpl.")
-        needed = ("v_template", "shapedirs", "posedirs", "J_regressor", "lbs_weights", "parents")
-        if lacking := [name for name in needed if name not in smpl]:
-            seems = checkpoints.looks_like(weights)
-            what = f"{file.name} looks like {seems}; W-HMR was expected, with SMPL's {lacking[0]} in it."
-            raise MocapError("model-wrong", what)
-        surface = whmr.Surface.of(smpl, torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64)))
+        vertices = torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64))
+        surface = whmr.Surface.of(checkpoints.part(weights, SMPL_OF), vertices)
+            checkpoints.part(weights, SMPL_OF), torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64))
+        )
         inner = checkpoints.part(weights, "feature_extractor.")
         network = whmr.WHMR(surface, size_of(inner), len(weights["global_orient.fc1.bias"]))
         checkpoints.load(network, weights, "W-HMR", file)

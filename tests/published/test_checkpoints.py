@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from backend.core.errors import MocapError
-from backend.published import checkpoints
+from backend.published import checkpoints, lookers, solvers
 from backend.published.hmr2 import HMR2
 from backend.published.vit import ViTSize
 
@@ -91,6 +91,36 @@ def test_a_wrong_file_is_told_what_it_looks_like(tmp_path: Path) -> None:
     with pytest.raises(MocapError, match=r"is not HMR2\.0: its .* has the shape \(.*32.*\), not"):
         checkpoints.load(HMR2(ViTSize(64, 1, 2)), checkpoints.read(path), "HMR2.0", path)
     assert "unknown network of 1 tensors" in checkpoints.looks_like({"a": torch.ones(3)})
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        (lookers.HMR2Looker, r"HMR2\.0"),
+        (lookers.TokenLooker, r"HMR2\.0"),
+        (lookers.CamCalibLooker, "CamCalib"),
+        (lambda file, device: lookers.WHMRLooker(file, file, device), "W-HMR"),
+        (solvers.GVHMRSolver, "GVHMR"),
+        (solvers.PublishedFootMR, "FootMR"),
+    ],
+    ids=["hmr2", "token", "camcalib", "whmr", "gvhmr", "footmr"],
+)
+def test_every_engine_tells_a_wrong_file(tmp_path: Path, engine, expected: str) -> None:
+    with pytest.raises(MocapError, match=f"looks like ViTPose; {expected}.* was expected") as failure:
+        engine(files.vitpose(tmp_path / "other.pth"), "cpu")
+    assert failure.value.code == "model-wrong"
+
+
+def test_vitpose_tells_a_wrong_file(tmp_path: Path) -> None:
+    with pytest.raises(MocapError, match=r"looks like HMR2\.0 .*; ViTPose was expected") as failure:
+        lookers.ViTPoseLooker(files.hmr2(tmp_path / "other.ckpt"), "cpu")
+    assert failure.value.code == "model-wrong"
+    weights = dict(checkpoints.read(files.vitpose(tmp_path / "half.pth")))
+    del weights["backbone.pos_embed"]
+    torch.save(weights, tmp_path / "half.pth")
+    with pytest.raises(MocapError) as failure:
+        lookers.ViTPoseLooker(tmp_path / "half.pth", "cpu")
+    assert failure.value.code == "model-wrong" and "backbone.pos_embed" in failure.value.what
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"a": 1}, protocol=2), "cut"])
