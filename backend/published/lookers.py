@@ -148,8 +148,6 @@ class WHMRLooker:
         self._calibration = CamCalibLooker(file, device)
         vertices = torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64))
         surface = whmr.Surface.of(checkpoints.part(weights, SMPL_OF), vertices)
-            checkpoints.part(weights, SMPL_OF), torch.from_numpy(np.load(markers, allow_pickle=False).astype(np.int64))
-        )
         inner = checkpoints.part(weights, "feature_extractor.")
         network = whmr.WHMR(surface, size_of(inner), len(weights["global_orient.fc1.bias"]))
         checkpoints.load(network, weights, "W-HMR", file)
