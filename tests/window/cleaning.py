@@ -156,7 +156,7 @@ def in_german() -> Iterator[float]:
         return
     preferences.use_translate_interface = preferences.use_translate_tooltips = True
     yield 1.5
-    assert addon("translations").tr("Back to raw") == "Zurück zum Rohen"
+    assert addon("translations").tr("Back to raw") == "Verwerfen"
     shot("5-german")
     preferences.language = "en_US"
     yield 1.0
