@@ -84,8 +84,9 @@ def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, 
     background.frame_method = "FIT"
     background.alpha = 0.8
     # As long as the clip. Asking Blender would open the film, and hold everything up while it does.
-    last = round(float(take.times[-1]) * float(take["fps"])) + 1
-    background.image_user.frame_duration = max(1, int(take.provenance.get("video", {}).get("frames", 0)), last)
+    frames = int(take.provenance.get("video", {}).get("frames", 0))
+    captured = round(float(take.times[-1]) * float(take["fps"])) + 1 if "timestamps" in take else 1
+    background.image_user.frame_duration = max(frames, captured)
     background.image_user.frame_start = 1
     background.image_user.use_auto_refresh = True
     data.show_background_images = True
