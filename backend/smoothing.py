@@ -50,6 +50,13 @@ def smooth_turns(turns: Array, times: Array) -> Array:
     return rotations.normalize(steady)
 
 
+def smooth_in_view(seen: Array, camera_turns: Array, times: Array) -> Array:
+    """The same for rotations (T, N, 4) in the space of a camera that turned by camera_turns (T, 4): what its hand
+    shook by is no jitter of the person's."""
+    back = rotations.inverse(camera_turns)[:, None]
+    return rotations.multiply(camera_turns[:, None], smooth_turns(rotations.multiply(back, seen), times))
+
+
 def without_spikes(values: Array, weights: Array, noise: ArrayLike) -> Array:
     """Weights (T, N) with single-frame jumps out and back set to zero. noise: (D,) expected noise per axis."""
     kept = weights.copy()

@@ -15,7 +15,7 @@ from ..core import rotations
 from ..core import skeleton as sk
 from ..core.skeleton import INDEX as JOINT
 from ..onnx import Network
-from ..smoothing import smooth_turns
+from ..smoothing import smooth_in_view
 from ..stages import Camera, Motion
 from .tokens import FOOT, from_6d, in_strands, to_6d, tokens
 
@@ -39,7 +39,7 @@ class FootMR:
             return self._network(obs=seen.obs[:, FOOT], cliff_cam=seen.cliff_cam, global_rot6d=legs[rows])
 
         ankles = from_6d(in_strands(motion.times, network)["ankles"].reshape(-1, 2, 6))
-        ankles = smooth_turns(ankles, motion.times)
+        ankles = smooth_in_view(ankles, observations["turn"].astype(float), motion.times)
         local = motion.rotations.copy()
         local[:, ANKLES] = rotations.multiply(rotations.inverse(turned[:, KNEES]), ankles)
         return replace(motion, rotations=local)

@@ -16,7 +16,7 @@ from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..onnx import Network
-from ..smoothing import local_average, smooth_turns
+from ..smoothing import local_average, smooth_in_view, smooth_turns
 from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points
@@ -68,7 +68,8 @@ class LifterSolver(AnalyticSolver):
             local = sk.to_local(rotations.slerp(sk.to_global(local), other, share[:, None]))
         placed = place_skeleton(sk.to_global(local), skeleton, observations, camera)
         local, pelvis = fitted(local, placed, skeleton, observations, camera, _doubt(error))
-        local[:, :BODY] = smooth_turns(local[:, :BODY], times)
+        local[:, :1] = smooth_in_view(local[:, :1], observations["turn"].astype(float), times)
+        local[:, 1:BODY] = smooth_turns(local[:, 1:BODY], times)
         turned = sk.to_global(local)
         with_hands(turned, smooth, weights, observations["hands"], times, skeleton)
         confidence = joint_confidence(weights, observations["hands"][..., 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backend.core import rotations
-from backend.smoothing import keep_fast, local_average, local_quadratic, smooth_turns, without_spikes
+from backend.smoothing import keep_fast, local_average, local_quadratic, smooth_in_view, smooth_turns, without_spikes
 
 TIMES = np.sort(np.concatenate([np.arange(0, 2, 1 / 30), np.arange(0, 2, 1 / 30) + 0.011]))  # uneven steps
 NOISE = np.full(3, 0.01)
@@ -69,3 +69,12 @@ def test_turns_lose_their_jitter_and_a_throw_keeps_its_reach() -> None:
     reach = np.degrees(rotations.angle_between(smooth[:, 0], rotations.IDENTITY).max())
     assert abs(reach - np.degrees(angle.max())) < 6
     assert rotations.angle_between(smooth, true).mean() < 0.75 * rotations.angle_between(seen, true).mean()
+
+
+def test_a_shaking_camera_is_not_taken_for_jitter() -> None:
+    times, random = np.arange(60) / 30.0, np.random.default_rng(3)
+    shake = rotations.from_axis_angle(random.normal(0, np.radians(2.0), (60, 3)))
+    standing = np.broadcast_to(rotations.from_axis_angle([0.2, 0.5, 0.1]), (60, 2, 4))
+    seen = rotations.multiply(shake[:, None], standing)
+    np.testing.assert_allclose(rotations.angle_between(smooth_in_view(seen, shake, times), seen), 0, atol=1e-5)
+    assert rotations.angle_between(smooth_turns(seen, times), seen).mean() > np.radians(1.0)
