@@ -73,7 +73,13 @@ def without(picture: NDArray[np.float32], people: list[Array]) -> NDArray[np.flo
         return picture
     kept = (~gone).astype(np.float32)
     small = (max(1, width // _COARSE), max(1, height // _COARSE))
-    paint = cv2.resize(np.dstack([picture * kept[..., None], kept]), small, interpolation=cv2.INTER_AREA)
-    paint = cv2.GaussianBlur(paint, (0, 0), _REACH) + 1e-4 * paint.mean(axis=(0, 1))  # far inside: the mean colour
-    paint = cv2.resize(paint, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.where(gone[..., None], paint[..., :3] / np.maximum(paint[..., 3:], 1e-9), picture).astype(np.float32)
+    paint, weight = (
+        cv2.GaussianBlur(cv2.resize(part, small, interpolation=cv2.INTER_AREA), (0, 0), _REACH)
+        for part in (cv2.multiply(picture, cv2.merge([kept] * 3)), kept)
+    )
+    far = 1e-4  # inside, where nothing around reaches: the mean colour
+    paint = (paint + far * paint.mean(axis=(0, 1))) / (weight + far * weight.mean())[..., None]
+    fill = cv2.resize(paint.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    painted = picture.copy()
+    painted[gone] = fill[gone]
+    return painted

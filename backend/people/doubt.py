@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.rotations import Array
 from .appearance import similarity, torso_colours
 from .track import Track
 
@@ -23,6 +24,11 @@ class Doubts:
     def about(self, track: Track) -> bool:
         """Whether this may be somebody else."""
         return any(track.number in pair for pair in self._pairs)
+
+    def likeness(self, track: Track, tracks: list[Track], colours: Array) -> float:
+        """How much these colours are those of a person, or of somebody whom they met: that is settled later."""
+        met = {number for pair in self._pairs if track.number in pair for number in pair}
+        return max(similarity(t.colours, colours) for t in [track, *tracks] if t is track or t.number in met)
 
     def met(self, group: list[Track]) -> None:
         """These are in each other's way now."""

@@ -26,6 +26,7 @@ _MARGIN = 0.08  # of the region's side, around a body's landmarks
 _SAME_LIMB = 0.2  # torso lengths between joints of two people that may be one joint seen twice
 _SHARED = 0.6  # what it costs, at most, when two looks have their joints in the same places
 _COLOURS = 0.5  # and when the torso has none of the person's colours
+_LOST = 0.1  # and when the person was lost: to take a body from somebody they must fit it clearly better
 _UNPAINTED, _GUESSED = 0.15, 0.3  # what it costs to see the others, and to guess where they were painted out
 _SAME_TORSO = 0.2  # torso lengths between two looks at a person of which either may lend the other its limbs
 _HIDDEN = 0.5  # visibility of a joint that was guessed where somebody else was painted out, against one that was seen
@@ -55,7 +56,7 @@ def groups(tracks: Sequence[Track], time: float) -> list[list[Track]]:
     boxes = [_box(track, time) for track in tracks]
     owner = list(range(len(tracks)))
     for a, b in combinations(range(len(tracks)), 2):
-        if owner[a] != owner[b] and (np.minimum(boxes[a][1], boxes[b][1]) > np.maximum(boxes[a][0], boxes[b][0])).all():
+        if owner[a] != owner[b] and _overlap(boxes[a], boxes[b]):
             owner = [owner[a] if group == owner[b] else group for group in owner]
     return [[t for t, group in zip(tracks, owner, strict=True) if group == which] for which in dict.fromkeys(owner)]
 
@@ -66,21 +67,29 @@ def _box(track: Track, time: float) -> tuple[Array, Array]:
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
+def _overlap(a: tuple[Array, Array], b: tuple[Array, Array]) -> bool:
+    return bool((np.minimum(a[1], b[1]) > np.maximum(a[0], b[0])).all())
+
+
 def see_together(
     model: PoseModel, rgb: NDArray[np.uint8], tracks: list[Track], time: float, each: Callable[..., Iterable[Any]]
 ) -> list[Body | None]:
     """The bodies of people who are in each other's way, in the order of `tracks`; None for who is covered by another.
     each: `map`, or a thread pool's."""
     expected = [track.expected_points(time) for track in tracks]
+    boxes = [_box(track, time) for track in tracks]
+    jobs: list[tuple[int, list[Array]]] = []
+    for k in range(len(tracks)):
+        near = [j for j, box in enumerate(boxes) if j != k and not tracks[j].lost and _overlap(box, boxes[k])]
+        jobs += [(k, [])] + ([(k, [expected[j] for j in near])] if near else [])
 
-    def look(job: tuple[int, bool]) -> _Look:
-        k, painted = job
-        others = [points for j, points in enumerate(expected) if j != k and not tracks[j].lost] if painted else []
+    def look(job: tuple[int, list[Array]]) -> _Look:
+        k, others = job
         pose = model.look(rgb, tracks[k].expected_roi(time), others=others)
         return _judged(pose, tracks[k], expected[k], others, rgb)
 
-    looks = list(each(look, [(k, painted) for k in range(len(tracks)) for painted in (False, True)]))
-    options = [looks[2 * k : 2 * k + 2] for k in range(len(tracks))]
+    looks = list(each(look, jobs))
+    options = [[seen for (j, _), seen in zip(jobs, looks, strict=True) if j == k] for k in range(len(tracks))]
     chosen = _bodies(options)
     bodies: list[Body | None] = []
     for own, pose in zip(chosen, _with_limbs(chosen, options), strict=True):
@@ -94,7 +103,7 @@ def _judged(pose: PoseLook, track: Track, expected: Array, others: list[Array], 
     apart = np.minimum(np.linalg.norm(pose.points - expected, axis=1) / length, 1.0)
     surprise = disagreement(pose.points, expected, np.ones(33), length)
     colours = torso_colours(rgb, pose.points)
-    strange = surprise + (1 - pose.flag) + _COLOURS * (1 - similarity(track.colours, colours))
+    strange = surprise + (1 - pose.flag) + _COLOURS * (1 - similarity(track.colours, colours)) + _LOST * track.lost
     gone = np.any([inside(pose.points, points) for points in others], axis=0) if others else np.zeros(33, bool)
     doubt = _GUESSED * gone if others else np.full(33, _UNPAINTED)
     return _Look(

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from ..core.rotations import Array
 from ..landmarks.face import FaceModel
 from ..landmarks.hands import HandModel
-from ..landmarks.multicrop import VIEWS, agreement, disagreement, fused, torso_length
+from ..landmarks.multicrop import JOINTS, VIEWS, agreement, disagreement, fused, torso_length
 from ..landmarks.pose import PoseLook, PoseModel
+from ..landmarks.silhouette import inside
 from ..landmarks.wholebody import recall
 from ..stages import Detection, Frame, Roi, Sighting
 from .appearance import similarity, torso_colours
@@ -198,7 +199,8 @@ class BlazePoseTracker:
             return None
         body = Body(*fused(self._pose, rgb, look, others=others)[:2])
         needed = START_AGREEMENT if any(not t.lost for t in self._tracks) else _ALONE_AGREEMENT
-        certainty = body.consistency * np.sqrt(detection.score)
+        guessed = [inside(body.look.points[JOINTS], points) for points in others]
+        certainty = body.consistency * np.sqrt(detection.score) * (1 - np.any(guessed, axis=0).mean() if others else 1)
         return body if certainty >= needed and visible(body.look, rgb) else None
 
     def _welcome(self, newcomers: list[Body], frame: Frame) -> None:
@@ -223,7 +225,7 @@ class BlazePoseTracker:
             at = track.expected_roi(time)
             reach = (0.4 + 1.3 * (time - track.time)) * at.side
             distance = float(np.hypot(look.roi.x - at.x, look.roi.y - at.y)) / reach
-            alike = similarity(track.colours, colours)
+            alike = self._doubts.likeness(track, self._tracks, colours)
             size = abs(float(np.log(look.roi.side / at.side)))
             cost = 0.5 * distance + (1 - alike) + 0.5 * size
             if distance < 1 and alike > _ALIKE and size < 0.7 and cost < least:
