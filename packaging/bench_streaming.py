@@ -3,8 +3,8 @@
 Runs in Blender's module with the extension's zip installed. A stand-in for the backend sends five people of 3,000
 frames as fast as they are taken, and then their takes; every step of the timer that drives a capture is timed. (POSIX.)
 
-What it cannot see, because Blender keeps no history without a window: the undo step that closes a capture. Blender copies
-what is new for it in one go, 0.65 s for five people of 3,000 frames (4.3.2), once.
+What it cannot see, because Blender keeps no history without a window: the undo step that closes a capture. Blender
+copies what is new for it in one go, 0.65 s for five people of 3,000 frames (4.3.2), once.
 """
 
 from __future__ import annotations
