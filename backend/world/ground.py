@@ -21,6 +21,7 @@ ANYHOW_SIGMA = np.radians(60.0)  # what is left of that where somebody has thoug
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
 EDGES_OFF = np.radians(12.0)
+NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
@@ -137,7 +138,7 @@ def _told_up(down: Array, spread: Array) -> tuple[Array, float]:
     """One up direction from what a network says of each frame (T, 3) with standard deviations (T,) radians, and how
     far it may be off. The frames of a clip are wrong alike: many do not make it much surer."""
     direction = normalize(np.sum(-down / spread[:, None] ** 2, axis=0))
-    return direction, float(np.median(spread))
+    return direction, max(float(np.median(spread)), NETWORK_SIGMA)
 
 
 def _body_up(skeleton: Skeleton, motion: Motion) -> tuple[Array, float] | None:
