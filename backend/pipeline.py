@@ -215,6 +215,7 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
             parts.append(RootPath.of(motion, body).rows(inner))
             done += inner.stop - inner.start
         path = RootPath.joined(parts)
+        parts.clear()  # it is long enough to be held only once
         if rooter is None:
             root = settle(path, ground.camera)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -93,13 +94,19 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
     by far more time than frames know of each other and fade into one another.
     """
-    turn = planted_turns(path.turned, path.still, path.times)
-    ankles = path.ankles.repeat(2, axis=1)
-    path = replace(path, feet=ankles + rotations.rotate(turn.repeat(2, axis=1), path.feet - ankles))
-    points = path.pelvis[:, None] + path.feet
-    speed = sideways_speed(to_camera(points, camera), path.times)
-    contacts, ground = find_contacts(points, speed, path.still, path.times)
     frames = len(path.times)
+    feet, speed, turn = np.empty_like(path.feet), np.empty_like(path.still), np.empty_like(path.turned)
+    for own, around, inner in _stretches(frames):
+        part = path.rows(around)
+        turn[own] = planted_turns(part.turned, part.still, part.times)[inner]
+        ankles = path.ankles[own].repeat(2, axis=1)
+        feet[own] = ankles + rotations.rotate(turn[own].repeat(2, axis=1), path.feet[own] - ankles)
+    path = replace(path, feet=feet)
+    for own, around, inner in _stretches(frames):
+        part = path.rows(around)
+        seen = to_camera(part.pelvis[:, None] + part.feet, camera)
+        speed[own] = sideways_speed(seen, part.times)[inner]
+    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, speed, path.still, path.times)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
         rows = slice(start, start + STRETCH)
@@ -108,6 +115,17 @@ def settle(path: RootPath, camera: Camera) -> Settled:
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
     return Settled(pelvis, shift, turn, contacts)
+
+
+def _stretches(frames: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Frames in parts, to save memory: the part, it with what is near enough to matter, and where it lies in that."""
+    for start in range(0, frames, STRETCH):
+        first = max(start - OVERLAP, 0)
+        yield (
+            slice(start, start + STRETCH),
+            slice(first, start + STRETCH + OVERLAP),
+            slice(start - first, start - first + STRETCH),
+        )
 
 
 def _settle_stretch(path: RootPath, held: NDArray[np.bool_], ground: Array, camera: Camera) -> tuple[Array, Array]:
