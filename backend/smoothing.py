@@ -10,6 +10,7 @@ from .core.rotations import Array
 
 WIDE = 0.10  # seconds: the kernel that shows what a calm joint does
 NARROW = 0.025  # seconds: about a frame
+GAP = 0.25  # seconds; after that nothing is known of what was before
 TURNS = 0.06  # seconds: what a network leaves of jitter goes, what a limb does stays
 
 
@@ -42,6 +43,13 @@ def local_quadratic(values: Array, times: Array, weights: Array, sigma: float) -
     determinant = first[..., 0] + m1 * first[..., 1] + m2 * first[..., 2]
     first /= (determinant * total)[..., None]
     return sum(first[..., power, None] * sums[power] for power in range(3))
+
+
+def ties(times: Array) -> Array:
+    """(T - 1,) how firmly neighbouring frames hang together, 1 at a thirtieth of a second, 0 across a gap; times (T,)
+    seconds."""
+    step = np.diff(times)
+    return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
 
 
 def smooth_turns(turns: Array, times: Array) -> Array:

@@ -20,7 +20,6 @@ from ..stages import Camera, Motion
 from .tokens import FOOT, from_6d, in_strands, to_6d, tokens
 
 KNEES = [JOINT["left_knee"], JOINT["right_knee"]]
-ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
 
 
 class FootMR:
@@ -32,7 +31,7 @@ class FootMR:
     def refine(self, motion: Motion, observations: NDArray[Any], camera: Camera) -> Motion:
         """The motion (T frames, camera space) with refined ankles; (T,) OBSERVATIONs."""
         turned = sk.to_global(motion.rotations)
-        legs = to_6d(rotations.to_matrix(turned[:, KNEES + ANKLES])).reshape(len(turned), -1)
+        legs = to_6d(rotations.to_matrix(turned[:, KNEES + sk.ANKLES])).reshape(len(turned), -1)
 
         def network(rows: NDArray[np.intp]) -> dict[str, NDArray[np.float32]]:
             seen = tokens(observations[rows], None, camera)
@@ -41,5 +40,5 @@ class FootMR:
         ankles = from_6d(in_strands(motion.times, network)["ankles"].reshape(-1, 2, 6))
         ankles = smooth_in_view(ankles, observations["turn"].astype(float), motion.times)
         local = motion.rotations.copy()
-        local[:, ANKLES] = rotations.multiply(rotations.inverse(turned[:, KNEES]), ankles)
+        local[:, sk.ANKLES] = rotations.multiply(rotations.inverse(turned[:, KNEES]), ankles)
         return replace(motion, rotations=local)

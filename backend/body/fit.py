@@ -17,9 +17,9 @@ from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
+from ..smoothing import ties
 from ..stages import Camera
 from . import seen
-from .tokens import GAP
 
 # Joints that may be corrected, and how far off the network may have left them (one standard deviation, degrees).
 TURNED = {
@@ -62,7 +62,7 @@ def fitted(
     times = observations["time"].astype(float)
     found = observations["keypoints"][:, seen.KEYPOINTS].astype(float)
     height = float(np.linalg.norm(skeleton.offsets[[1, 4, 7, 3, 6, 9, 12, 15]], axis=1).sum())
-    prior, tie = _prior(pelvis, doubt), _ties(times)
+    prior, tie = _prior(pelvis, doubt), ties(times)
     change = np.zeros((len(times), _FREE))
     for _ in range(ROUNDS):
         turned, joints = sk.forward_kinematics(skeleton, local, pelvis)
@@ -100,12 +100,6 @@ def _prior(pelvis: Array, doubt: Array) -> Array:
     along = ray[:, :, None] * ray[:, None, :]
     out[:, -3:, -3:] = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
     return out
-
-
-def _ties(times: Array) -> Array:
-    """(T - 1,) how firmly neighbouring frames hang together, 1 at a thirtieth of a second."""
-    step = np.diff(times)
-    return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
 
 
 def _pull(

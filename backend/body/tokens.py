@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core import keypoints, rotations
 from ..core.rotations import Array
+from ..smoothing import GAP
 from ..stages import Camera
 from .landmarks import INDEX as L
 
@@ -28,7 +29,6 @@ TURN_SCALE = 10.0  # of the camera's turn a frame
 SEEN = 0.3  # confidence from which on a keypoint counts for the box
 FEW = 6  # so few seen keypoints make no box
 RATE = 30.0  # frames a second of the motions that the networks learnt from
-GAP = 0.25  # seconds; after that nothing is known of what was before
 _HIPS = [L["left_hip"], L["right_hip"]]
 
 

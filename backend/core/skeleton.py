@@ -32,6 +32,7 @@ PARENTS = np.array(
 )
 INDEX = {name: i for i, name in enumerate(JOINTS)}
 COUNT = len(JOINTS)
+ANKLES = [INDEX["left_ankle"], INDEX["right_ankle"]]
 MIRROR = np.array(mirrored(JOINTS))
 
 # Surface points that follow a joint: the ends of feet, fingers, head and jaw.

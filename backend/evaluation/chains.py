@@ -30,7 +30,6 @@ from ..world.steady import steadied
 from . import metrics
 
 BODY = 22
-ANKLES = [sk.INDEX["left_ankle"], sk.INDEX["right_ankle"]]
 LIMBS = [sk.INDEX[f"{side}_{name}"] for name in ("hip", "knee", "shoulder", "elbow") for side in ("left", "right")]
 
 
@@ -133,7 +132,7 @@ def _figures(chain: BodySolver, clip: Clip) -> dict[str, Array]:
         "PA-MPJPE mm": 1000 * metrics.pa_mpjpe(joints[:, :BODY], true_joints[:, :BODY]),
         "MPJPE mm": 1000 * metrics.mpjpe(joints[:, :BODY], true_joints[:, :BODY]),
         "accel m/s²": metrics.acceleration_error(about, true_about, 30.0),
-        "AJAE °": metrics.ankle_angle_error(turned[:, ANKLES], true_turned[:, ANKLES]),
+        "AJAE °": metrics.ankle_angle_error(turned[:, sk.ANKLES], true_turned[:, sk.ANKLES]),
         "N-MPJPE_F mm": 1000 * metrics.foot_mpjpe(feet, true_feet),
         "twist °": np.concatenate([_twist(motion.rotations, clip.local, joint) for joint in LIMBS]),
     }

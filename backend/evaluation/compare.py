@@ -22,7 +22,6 @@ from . import metrics
 
 BODY = np.arange(22)
 HIPS = (1, 2)
-ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
 CONTACT_POINTS = (2, 0, 5, 3)  # rows of `keypoints_foot` that stand for `skeleton.CONTACTS`: heel, big toe
 # What the landmark model gives too, so that both can be compared: the limbs' joints, heels and big toes.
 _SIDES = ("left", "right")
@@ -208,7 +207,7 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
         "pa_mpjpe": 1e3 * metrics.pa_mpjpe(joints, truth),
         "pa_mpjpe_common": 1e3 * metrics.pa_mpjpe(common, true_common),
         "foot_mpjpe": 1e3 * metrics.foot_mpjpe(feet, true_feet),
-        "ankle_angle": metrics.ankle_angle_error(turned[:, ANKLES], true_turned[:, ANKLES]),
+        "ankle_angle": metrics.ankle_angle_error(turned[:, skeleton.ANKLES], true_turned[:, skeleton.ANKLES]),
         "world_first": 1e3 * metrics.world_mpjpe(joints, truth, "first"),
         "world_whole": 1e3 * metrics.world_mpjpe(joints, truth, "whole"),
         "swaps": _share(*metrics.swapped(common[:, :12], true_common[:, :12], PAIRS, APART)),

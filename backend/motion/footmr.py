@@ -55,7 +55,7 @@ class FootEncoderRoPE(nn.Module):
 
         A foot is a twentieth of the box that its points are told in. Hidden units that begin as random mixtures of
         toes and heels *seen from their ankle*, enlarged to the units of everything else, learn in two hundred steps
-        what unprepared ones have not learnt in a thousand: to look at the feet at all.
+        what unprepared ones have not learnt in seven hundred: to look at the feet at all.
         """
         for block in self.blocks:
             nn.init.constant_(block.gate_msa, 0.3)

@@ -13,7 +13,6 @@ from scipy.linalg import solveh_banded
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
-from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
 from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
@@ -27,7 +26,6 @@ SLIP = 0.002  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
-ANKLES = [JOINT["left_ankle"], JOINT["right_ankle"]]
 STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
@@ -61,8 +59,8 @@ class RootPath:
         points = contact_points(skeleton, motion)
         still = np.full(points.shape[:2], 0.5) if motion.still is None else motion.still[:, : points.shape[1]]
         pelvis = motion.pelvis[:, None]
-        ankles = joints[:, ANKLES] - pelvis
-        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, ANKLES], still)
+        ankles = joints[:, sk.ANKLES] - pelvis
+        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still)
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
@@ -98,14 +96,12 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     feet, speed, turn = np.empty_like(path.feet), np.empty_like(path.still), np.empty_like(path.turned)
     for own, around, inner in _stretches(frames):
         part = path.rows(around)
-        turn[own] = planted_turns(part.turned, part.still, part.times)[inner]
-        ankles = path.ankles[own].repeat(2, axis=1)
-        feet[own] = ankles + rotations.rotate(turn[own].repeat(2, axis=1), path.feet[own] - ankles)
+        planted = planted_turns(part.turned, part.still, part.times)
+        ankles = part.ankles.repeat(2, axis=1)
+        held = ankles + rotations.rotate(planted.repeat(2, axis=1), part.feet - ankles)
+        seen = to_camera(part.pelvis[:, None] + held, camera)
+        turn[own], feet[own], speed[own] = planted[inner], held[inner], sideways_speed(seen, part.times)[inner]
     path = replace(path, feet=feet)
-    for own, around, inner in _stretches(frames):
-        part = path.rows(around)
-        seen = to_camera(part.pelvis[:, None] + part.feet, camera)
-        speed[own] = sideways_speed(seen, part.times)[inner]
     contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, speed, path.still, path.times)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):

@@ -7,12 +7,12 @@ from scipy.linalg import solveh_banded
 
 from ..core import rotations
 from ..core.rotations import Array
+from ..smoothing import ties
 
 STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
 # One standard deviation, radians: how far off the body engine leaves a foot, which it does for several frames alike;
 # what a standing foot turns by in a thirtieth of a second; and by how much a correction may change in that time.
 OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.4), np.radians(3.0)
-GAP = 0.25  # seconds; nothing is known across that
 ROUNDS = 3
 
 
@@ -34,8 +34,7 @@ def _held(own: Array, stands: Array, times: Array) -> Array:
     turn = np.broadcast_to(rotations.IDENTITY, own.shape)
     if len(own) < 2:
         return turn
-    step = np.diff(times)
-    near = np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
+    near = ties(times)
     tie, ease = stands[1:] * stands[:-1] * near / TURN**2, near / CHANGE**2
     band = np.zeros((2, len(own)))  # upper form of a tridiagonal matrix, the same for all three axes
     band[0, 1:] = -(tie + ease)

@@ -13,12 +13,13 @@ from .pip import Pip, SetupError
 from .plan import Requirement
 from .pythons import Python
 
+# Runs in the environment's own Python, never in Blender's.
 _LOOK = """
-import importlib.util, sys
+import importlib, importlib.util, sys
 lacking = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
 if lacking:
     sys.exit("no module " + ", ".join(lacking))
-import torch
+torch = importlib.import_module("torch")
 assert float(torch.ones(2, 2).matmul(torch.ones(2, 2)).sum()) == 8.0
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from backend.body.feet import ANKLES, FootMR
+from backend.body.feet import FootMR
 from backend.body.tokens import tokens
 from backend.core import rotations
 from backend.core import skeleton as sk
@@ -86,7 +86,7 @@ def test_small_toes_that_are_seen_reach_our_ankles() -> None:
         seen["keypoints"][:, SMALL_TOES, 1] += moved
         if toes:
             assert (tokens(seen, None, CAMERA).obs[:, SMALL_TOES, 2] > 0.5).all()
-        return refiner.refine(motion, seen, CAMERA).rotations[:, ANKLES]
+        return refiner.refine(motion, seen, CAMERA).rotations[:, sk.ANKLES]
 
     unseen = ankles(0.0)
     np.testing.assert_allclose(unseen, ankles(0.0, moved=10.0), atol=1e-5)  # wherever they are said to be
