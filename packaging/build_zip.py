@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from downloads import PIP_WHEEL, has_installer, missing_models
-from environment import ROOT, SetupError
+from downloads import has_installer, missing_models
+from environment import PIP_WHEEL, ROOT, SetupError
 from help_page import PLACE as HELP
 from help_page import page
 

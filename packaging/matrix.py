@@ -5,8 +5,8 @@
     python3 packaging/dev.py matrix --python 4.2=PYTHON           an interpreter that has that Blender already
     python3 packaging/dev.py matrix --no-modules --blender BLENDER [...]   the window scripts on real Blenders
 
-An environment is made for each version that a fitting Python is there for (about 1.5 GB each, in .venv-bpy-*); the
-others are named and left out. Real Blenders need a display (Xvfb will do). Logs and pictures: out/matrix. Exit status 1
+An environment is made for each version that a fitting Python is there for (about 1.5 GB each, in .venv-bpy-*; .venv
+serves for its own); the others are named and left out. Real Blenders need a display (Xvfb will do). Logs and pictures: out/matrix. Exit status 1
 when something failed, 0 otherwise; what could not be run is said, and is no failure.
 """
 
@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from build_zip import build
@@ -81,6 +83,8 @@ def in_module(version: str, given: str | None, arguments: list[str]) -> str:
 def environment(version: str) -> Path:
     """An interpreter with that Blender and the tests' tools; made when missing. Raises SetupError."""
     module, wanted = MODULES[version]
+    if find_spec("bpy") and metadata.version("bpy") == module:  # the developers' environment has that one
+        return Path(sys.executable)
     folder = ROOT / f".venv-bpy-{version}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "ready"
