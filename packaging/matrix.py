@@ -6,8 +6,8 @@
     python3 packaging/dev.py matrix --no-modules --blender BLENDER [...]   the window scripts on real Blenders
 
 An environment is made for each version that a fitting Python is there for (about 1.5 GB each, in .venv-bpy-*; .venv
-serves for its own); the others are named and left out. Real Blenders need a display (Xvfb will do). Logs and pictures: out/matrix. Exit status 1
-when something failed, 0 otherwise; what could not be run is said, and is no failure.
+serves for its own); the others are named and left out. Real Blenders need a display (Xvfb will do). Logs and pictures:
+out/matrix. Exit status 1 when something failed, 0 otherwise; what could not be run is said, and is no failure.
 """
 
 from __future__ import annotations
