@@ -63,7 +63,7 @@ class LivePerson:
 
 
 class LiveView:
-    """Turns sightings into `track` and `frames` messages as soon as there is enough to go by."""
+    """Turns sightings into `track`, `frames` and `leave` messages as soon as there is enough to go by."""
 
     def __init__(
         self,
@@ -87,6 +87,9 @@ class LiveView:
         for track, person in self._people.items():
             if person.window and time - person.last > HALO:
                 self._part(track, person)
+            if person.emitted > -np.inf and not self._wanted(track):
+                self._progress.emit({"type": "leave", "track": track})
+                person.emitted = -np.inf
 
     def finish(self) -> None:
         """No more frames: send what was waiting for them."""

@@ -35,7 +35,7 @@ from .core.take import observations_path
 from .job import Job
 from .live import LiveView
 from .look import looked
-from .observations import keep, relative, track_at
+from .observations import MOMENT, keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
@@ -279,12 +279,30 @@ def _warn(run: Run, warnings: Iterable[tuple[str, str]]) -> None:
 
 
 def _live_view(run: Run) -> LiveView:
-    def wanted(track: int) -> bool:
-        if run.choice.track is not None:
-            return track == run.choice.track
-        return track in choose_tracks(run.choice, _summary(run.store.seen))
+    return LiveView(run.solver, level_camera(run.info), asked_for(run.choice, run.store), run.progress)
 
-    return LiveView(run.solver, level_camera(run.info), wanted, run.progress)
+
+def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[int], bool]:
+    """Tells whether a track is among those asked for, going by what is in the store at that time.
+
+    As long as the moment of a pick lies ahead, the largest person stands in for it.
+    """
+    known: dict[tuple[float, float, float], int | None] = {}
+
+    def asked(track: int) -> bool:
+        if choice.track is not None:
+            return track == choice.track
+        latest = max((seen.last for seen in store.seen.values()), default=-np.inf)
+        for point in choice.points:
+            if point not in known and latest > point[0] + MOMENT:
+                try:
+                    known[point] = track_at(store, list(store.seen), *point)
+                except MocapError:  # nobody is there: told once the clip is through
+                    known[point] = None
+        most = len(choice.points) - len(known) if choice.points else choice.most
+        return track in known.values() or track in choose_tracks(PeopleChoice(most=most), _summary(store.seen))
+
+    return asked
 
 
 def _summary(everyone: Mapping[int, Seen]) -> dict[int, tuple[int, float]]:

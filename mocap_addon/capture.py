@@ -98,6 +98,7 @@ class Person:
         self.reshaped = False  # the armature in the scene has other bone lengths
         self.blocks: list[Message] = []
         self.shown = 0  # blocks whose last pose is on the rig
+        self.left = False  # not among those asked for, as far as is known by now
 
     def motion(self) -> tuple[Array, Array, Array, Array]:
         """times (T,), rotations (T, 55, 4), pelvis (T, 3) and confidence (T, 55); of a frame that was sent twice, the
@@ -221,7 +222,11 @@ class Capture:
                 person.name, person.body = message["name"], body
             case "frames":
                 if len(message["times"]):
-                    self.people[message["track"]].blocks.append(message)
+                    person = self.people[message["track"]]
+                    person.blocks.append(message)
+                    person.left = False
+            case "leave":
+                self.people[message["track"]].left = True
             case "warning":
                 self.warnings.append(message["what"])
             case "done" | "error":
@@ -238,9 +243,12 @@ class Capture:
         if scene is None:
             return
         for track, person in self.people.items():
-            if person.shown == len(person.blocks):
+            key = takes.take_key(self.key, track)
+            new = takes.find(scene, key) is None
+            if person.left and not new:
+                takes.remove(scene, key)
+            if person.left or person.shown == len(person.blocks):
                 continue
-            new = takes.find(scene, takes.take_key(self.key, track)) is None
             entry = self._entry(scene, track)
             newest = person.blocks[-1]
             motion = rig.to_bones(rig.rest_of(entry.armature), newest["rotations"][-1:], newest["translations"][-1:])
@@ -285,7 +293,7 @@ class Capture:
     def _key_what_came(self) -> Iterator[None]:
         """The frames received before the capture broke off -> keys."""
         for track, person in self.people.items():
-            if person.blocks:
+            if person.blocks and not person.left:
                 told = {"video": {"name": self.request.video.name}, "error": self.error.code}
                 yield from self._key(track, person.motion(), told, "PARTIAL")
 

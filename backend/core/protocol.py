@@ -14,6 +14,7 @@ From the child, in this order:
     stage      name, done, total                                           0 <= done <= total; total 0 while unknown
     track      track, name, rest_offsets                                   a person appears, or bone lengths changed
     frames     track, index, times, rotations, translations, contacts, confidence    a block of poses
+    leave      track                                                       who was shown is not among those asked for
     warning    code, what                                                  something to know; the job goes on
     people     time, index, boxes, size, picture, faces                    who is in one picture of a scan
     heartbeat  seconds                                                     once a second, whatever happens
@@ -23,7 +24,7 @@ From the child, in this order:
 `frames` carries arrays: rotations (n, 55, 4) parent-relative quaternions (w, x, y, z), root in the world (z up);
 translations (n, 3) metres, the pelvis joint in the world; contacts (n, 4) 0 or 1 in `skeleton.CONTACTS` order;
 confidence (n, 55) in 0..1; times (n,) seconds in the clip; index (n,) numbers of the video's frames. A frame may
-be sent again: the later one counts.
+be sent again: the later one counts. Whoever left may come back, with `frames`.
 
 `people` carries boxes (n, 4): left, top, right, bottom in pixels of the upright picture, which is `size` (width,
 height) large; and files: the picture, made smaller, and one picture of each person.
@@ -59,6 +60,7 @@ REPLIES: dict[str, tuple[str, ...]] = {
     "stage": ("name", "done", "total"),
     "track": ("track", "name", "rest_offsets"),
     "frames": ("track", "index", "times", "rotations", "translations", "contacts", "confidence"),
+    "leave": ("track",),
     "warning": ("code", "what"),
     "people": ("time", "index", "boxes", "size", "picture", "faces"),
     "heartbeat": ("seconds",),

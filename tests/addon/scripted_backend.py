@@ -1,7 +1,8 @@
 """A backend for what the real one cannot be made to do on demand: python scripted_backend.py MODE.
 
 It sends a person and a second of poses, and then, by MODE: `silent` sends nothing more, `deaf` lives on and ignores
-every request to stop, `garbage` sends a line that is no message. `old` speaks another protocol from the start.
+every request to stop, `garbage` sends a line that is no message. `old` speaks another protocol from the start; `pair`
+has two people.
 """
 
 from __future__ import annotations
@@ -27,20 +28,21 @@ def send(**message: object) -> None:
 def main(mode: str) -> None:
     send(type="hello", protocol=999 if mode == "old" else protocol.PROTOCOL, version="0", capabilities={})
     offsets = skeleton.neutral().offsets.astype(np.float32)
-    send(type="track", track=1, name="Person 1", rest_offsets=offsets)
     rotations = np.zeros((FRAMES, skeleton.COUNT, 4), np.float32)
     rotations[..., 0] = 1.0
     rotations[:, 0] = skeleton.Y_UP_TO_Z_UP
-    send(
-        type="frames",
-        track=1,
-        index=np.arange(FRAMES, dtype=np.int32),
-        times=np.arange(FRAMES) / 30.0,
-        rotations=rotations,
-        translations=np.tile(np.float32([0.0, 0.0, 0.9]), (FRAMES, 1)),
-        contacts=np.zeros((FRAMES, 4), np.uint8),
-        confidence=np.ones((FRAMES, skeleton.COUNT), np.float32),
-    )
+    for track in (1, 2) if mode == "pair" else (1,):
+        send(type="track", track=track, name=f"Person {track}", rest_offsets=offsets)
+        send(
+            type="frames",
+            track=track,
+            index=np.arange(FRAMES, dtype=np.int32),
+            times=np.arange(FRAMES) / 30.0,
+            rotations=rotations,
+            translations=np.tile(np.float32([0.0, 0.0, 0.9]), (FRAMES, 1)),
+            contacts=np.zeros((FRAMES, 4), np.uint8),
+            confidence=np.ones((FRAMES, skeleton.COUNT), np.float32),
+        )
     if mode == "garbage":
         print("Segmentation fault (core dumped)", flush=True)
     if mode == "deaf":

@@ -143,6 +143,20 @@ def test_backend_that_ignores_cancel_is_killed(start, settings, preferences, tmp
     assert capture.error.code == "cancelled" and not alive(capture.pid)
 
 
+def test_who_was_not_asked_for_leaves_the_scene_and_gets_no_keys(bpy, start, settings, preferences, tmp_path):
+    preferences.python = scripted(tmp_path, "pair")
+    capture = start()
+    steps = run_until(capture, lambda: len(settings.takes) == 2)
+    gone = settings.takes[1].armature.name
+    capture._take_in({"type": "leave", "track": 2})
+    next(steps)
+    assert [entry.track for entry in settings.takes] == [1] and gone not in bpy.data.objects
+    capture.cancel()
+    for _ in steps:
+        time.sleep(0.01)
+    assert [(entry.track, entry.state) for entry in settings.takes] == [(1, "PARTIAL")]
+
+
 def test_input_without_people_leaves_nothing_behind(bpy, start, settings, tmp_path):
     noise = tmp_path / "no video.mp4"
     noise.write_bytes(np.random.default_rng(0).bytes(5000))

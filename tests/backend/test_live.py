@@ -79,6 +79,26 @@ def test_only_those_asked_for_are_shown_and_nothing_piles_up(sightings):
     assert most <= (HALO + STEP) * RATE + 2
 
 
+def test_whoever_turns_out_not_to_be_asked_for_leaves_and_may_come_back(sightings):
+    now = 0.0
+    asked = {1: lambda: True, 2: lambda: not 3.0 <= now < 5.0, 3: lambda: now < 3.0}
+    seen_until_two = {1: range(210), 2: range(210), 3: range(60)}
+
+    def wanted(track):
+        return asked[track]()
+
+    messages: list[dict] = []
+    view = LiveView(AnalyticSolver(), CAMERA, wanted, Progress(messages.append, lambda: False))
+    for i, record in enumerate(sightings):
+        now = float(record["time"])
+        view.add(now, [Sighting(track, record) for track, frames in seen_until_two.items() if i in frames])
+    assert [m["track"] for m in messages if m["type"] == "leave"] == [2, 3]  # once each, also who was out of sight
+    left = next(i for i, m in enumerate(messages) if m["type"] == "leave")
+    after = [float(time) for m in messages[left:] if m["type"] == "frames" and m["track"] == 2 for time in m["times"]]
+    assert after and min(after) > 5.0 - HALO - STEP
+    assert shown([messages], 1) == list(range(shown([messages], 1)[-1] + 1))
+
+
 def test_the_preview_stands_on_a_floor_and_still(sightings):
     caused, _ = play(sightings, {1: range(len(sightings))})
     places = np.concatenate([m["translations"] for m in every(caused) if m["type"] == "frames"])

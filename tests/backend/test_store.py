@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from backend.core.errors import MocapError
+from backend.people.choice import parse_people
+from backend.pipeline import asked_for
 from backend.stages import OBSERVATION, Frame, Sighting
 from backend.store import ObservationStore, RecordFile
 
@@ -23,6 +25,16 @@ def fill(store: ObservationStore, frames: range, tracks: tuple[int, ...] = (1, 2
     for i in frames:
         frame = Frame(i, i / 10, np.zeros((1, 1, 3), np.uint8), 1.0)
         store.append(frame, [Sighting(track, observation(i, track)) for track in tracks])
+
+
+def test_picked_people_are_known_once_their_moment_has_passed(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        asked = asked_for(parse_people("at1.0:1,2+at2.0:9999,2"), store)  # the first, and nobody
+        told = []
+        for i in range(30):
+            fill(store, range(i, i + 1), (1, 2, 3))  # all around (1, 2); the third is the largest
+            told.append([track for track in (1, 2, 3) if asked(track)])
+    assert told == [[2, 3]] * 16 + [[1, 3]] * 10 + [[1]] * 4  # the largest stand in for those not known yet
 
 
 def test_a_reopened_store_continues_after_its_last_finished_frame(tmp_path):

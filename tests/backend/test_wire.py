@@ -34,6 +34,7 @@ def transcript() -> str:
         {"type": "stage", "name": "track", "done": 2, "total": 90},
         {"type": "track", "track": 1, "name": "Person 1",
          "rest_offsets": np.arange(joints * 3, dtype=np.float32).reshape(joints, 3) / 64},
+        {"type": "leave", "track": 1},
         {"type": "frames", "track": 1, "index": np.array([45, 46], np.int32), "times": np.array([1.5, 1.53125]),
          "rotations": rotations, "translations": np.array([[0, 0.25, 1], [0.5, 0.25, 1]], np.float32),
          "contacts": np.array([[1, 1, 0, 0], [1, 0, 0, 1]], np.uint8),
