@@ -66,6 +66,9 @@ def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]
         with bpy.context.temp_override(scene=stage, view_layer=layer, active_object=armature, object=armature):
             yield
     finally:
+        for window in bpy.context.window_manager.windows:
+            if window.scene == stage:  # the glTF exporter leaves it there
+                window.scene = scene
         bpy.data.scenes.remove(stage)
 
 

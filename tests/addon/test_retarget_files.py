@@ -171,6 +171,16 @@ def test_command_line_writes_a_keyed_character_and_exports_it(
     assert (moved - hand).length < 0.02
 
 
+@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+def test_exporting_leaves_the_window_in_its_scene(bpy, addon, retarget, tmp_path, suffix):
+    rig = rigs.build(addon, bpy)
+    scene = bpy.context.scene
+    for _ in range(2):
+        bpy.data.scenes.new(scene.name)
+    retarget.character_export.write_character(scene, rig, tmp_path / f"hero{suffix}")
+    assert bpy.context.window.scene == scene and len(bpy.data.scenes) == 3
+
+
 def test_command_line_puts_several_takes_onto_tracks(bpy, addon, character, take, tmp_path, retarget, motion):
     retarget.export.write_bvh(tmp_path / "run.bvh", motion)
     output = tmp_path / "out.blend"
