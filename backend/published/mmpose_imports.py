@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
+import pkgutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ _CLASSES = {
 
 def apis() -> ModuleType:
     """`mmpose.apis`. Takes some seconds the first time."""
+    if not hasattr(pkgutil, "find_loader"):  # gone since Python 3.14; mmengine asks it whether there is a module
+        pkgutil.find_loader = importlib.util.find_spec  # type: ignore[assignment]
     with _stand_ins():
         return importlib.import_module("mmpose.apis")
 

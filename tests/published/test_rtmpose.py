@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import sys
 from pathlib import Path
 
@@ -70,6 +71,14 @@ def test_batches_across_frames_see_what_mmpose_sees_one_by_one(released: Path, d
 
 def test_what_mmpose_takes_for_seen_the_body_networks_do_too() -> None:
     np.testing.assert_allclose(confidence(np.float32([-0.2, 0.0, 0.15, 0.3, 0.6, 1.4])), [0, 0, 0.25, 0.5, 1, 1])
+
+
+def test_mmengine_finds_what_python_3_14_has_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(pkgutil, "find_loader", raising=False)
+    mmpose_imports.apis()
+    from mmengine.utils.dl_utils.misc import mmcv_full_available
+
+    assert mmcv_full_available() is False
 
 
 def test_another_networks_file_is_told(tmp_path: Path) -> None:
