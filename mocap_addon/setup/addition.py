@@ -96,7 +96,7 @@ class Addition(Installation):
         status, said = self._uv("pip", "compile", "--quiet", *arguments, "-o", str(answer), str(wanted))
         if status:
             last = (said.strip().splitlines() or [f"status {status}"])[-1].strip()
-            raise SetupError("setup-download", f"PyTorch's index does not answer: {last}")
+            raise SetupError("setup-download", f"PyTorch's index does not answer: {last.rstrip('.')}.")
         for each in tomllib.loads(answer.read_text("utf-8"))["packages"]:
             for wheel in each.get("wheels", ()):  # those that fit this computer
                 return f"{each['name']} @ {wheel['url']} --hash=sha256:{wheel['hashes']['sha256']}\n"

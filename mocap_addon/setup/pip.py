@@ -148,6 +148,10 @@ _REASONS: tuple[tuple[str, str, str, str], ...] = (
      "setup-download", "The package index does not answer.", ""),
     (r"(?:No matching distribution found for|Could not find a version that satisfies the requirement) "
      r"(\S+)", "setup-unsupported", "There is no ready-made {0} for this computer.", ""),
+    # Everything is pinned and asked for alone: only a constraint of the user's can be in its way.
+    (r"Cannot install (\S+) because these package versions have conflicting", "setup-unsupported",
+     "There is no ready-made {0} here that pip's own configuration allows.",
+     "Look for `constraint` in pip's configuration (`pip config list`)."),
 )  # fmt: skip
 
 

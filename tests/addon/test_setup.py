@@ -332,6 +332,8 @@ def test_every_condition_of_the_lock_is_understood(plan):
         ("ProxyError('Cannot connect to proxy.', OSError('Tunnel connection failed: 407", "setup-download"),
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk-full"),
         ("ERROR: No matching distribution found for ai-edge-litert==2.3.0", "setup-unsupported"),
+        ("ERROR: Cannot install torch==2.13.0+cpu because these package versions have conflicting dependencies.\n"
+         "The conflict is caused by:\n    The user requested (constraint) torch<=2.12", "setup-unsupported"),
         ("ERROR: something new", "setup-failed"),
     ],
 )  # fmt: skip
