@@ -104,18 +104,20 @@ class Picker:
         left, bottom, factor = fitted(size, room)
         gpu.state.blend_set("ALPHA")
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-        shader.uniform_float("color", (0.0, 0.0, 0.0, 0.7))
+
+        def fill(x0: float, y0: float, x1: float, y1: float, colour: tuple[float, ...]) -> None:
+            corners = [(x0, y0, 0.0), (x1, y0, 0.0), (x1, y1, 0.0), (x0, y1, 0.0)]
+            shader.uniform_float("color", colour)
+            batch_for_shader(shader, "TRIS", {"pos": corners}, indices=[(0, 1, 2), (0, 2, 3)]).draw(shader)
+
         w, h = region.width, region.height
-        corners = [(0, 0), (w, 0), (w, h), (0, 0), (w, h), (0, h)]
-        batch_for_shader(shader, "TRIS", {"pos": [(x, y, 0.0) for x, y in corners]}).draw(shader)
+        fill(0, 0, w, h, (0.0, 0.0, 0.0, 0.7))
         draw_texture_2d(self._texture(str(picture.file)), (left, bottom), factor * size[0], factor * size[1])
         scale = bpy.context.preferences.system.ui_scale
         picks = bpy.context.scene.video_mocap.picks
         line = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
         line.uniform_float("viewportSize", (w, h))
         gpu.state.blend_set("ALPHA")
-        blf.enable(0, blf.SHADOW)
-        blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
         for person, box in enumerate(picture.boxes):
             mine = people.picked(picks, picture, person) is not None
             colour = PICKED if mine else OTHER
@@ -125,9 +127,13 @@ class Picker:
             loop = np.array([(x0, y0, 0), (x1, y0, 0), (x1, y1, 0), (x0, y1, 0), (x0, y0, 0)], np.float32)
             batch_for_shader(line, "LINE_STRIP", {"pos": loop}).draw(line)
             blf.size(0, 22 * scale)
-            blf.color(0, *colour)
+            wide = blf.dimensions(0, str(person + 1))[0] + 12 * scale
+            fill(x0, y1 - 30 * scale, x0 + wide, y1, colour)  # a plate: numbers are to be read on any picture
+            blf.color(0, 0.0, 0.0, 0.0, 1.0)
             blf.position(0, x0 + 6 * scale, y1 - 24 * scale, 0)
             blf.draw(0, str(person + 1))
+        blf.enable(0, blf.SHADOW)
+        blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
         blf.size(0, 14 * scale)
         blf.color(0, 1.0, 1.0, 1.0, 1.0)
         blf.position(0, left, bottom + factor * size[1] + 8 * scale, 0)

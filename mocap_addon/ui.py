@@ -102,7 +102,9 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
             wrapped(column, f"{scan.error.what} {scan.error.fix}", "ERROR")
         if scan and scan.picture:
             self._draw_faces(column, settings, scan)
-        if settings.people == "PICKED" and not settings.picks:
+        if settings.people == "PICKED" and settings.picks:  # maybe in pictures that are not the one above
+            column.label(text=tr("{count} picked", count=len(settings.picks)), icon="CHECKMARK")
+        elif settings.people == "PICKED":
             wrapped(column, "Find the people and pick some of them.", "INFO")
 
     def _draw_faces(self, layout: bpy.types.UILayout, settings, scan) -> None:
@@ -154,7 +156,7 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         """What came of the last capture, if there is anything to say."""
         lines = [(warning, "INFO") for warning in capture.warnings[-3:]]
         if capture.error and capture.error.code == "cancelled":
-            lines.append((N_("Cancelled. Capture again to continue."), "INFO"))
+            lines.append((N_("Cancelled."), "INFO"))
         elif capture.error:
             lines += [(capture.error.what, "ERROR"), (f"{tr(capture.error.fix)} [{capture.error.code}]", "BLANK1")]
         if lines:
