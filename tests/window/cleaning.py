@@ -136,14 +136,23 @@ def floor_by_a_click() -> Iterator[float]:
     bpy.data.objects.remove(bpy.data.objects["Cube"])
 
 
+def pages(name: str) -> Iterator[float]:
+    """Pictures of the whole sidebar, from its top down."""
+    window, area, _, ui = view()
+    for page in range(3):
+        shot(f"{name}-{page}")
+        with bpy.context.temp_override(window=window, area=area, region=ui):
+            bpy.ops.view2d.scroll_down(page=True)
+        yield 1.0
+    for _ in range(3):
+        with bpy.context.temp_override(window=window, area=area, region=ui):
+            bpy.ops.view2d.scroll_up(page=True)
+        yield 0.3
+
+
 def panels() -> Iterator[float]:
     call(bpy.ops.video_mocap.take_select, True)
-    window, area, _, ui = view()
-    for page in range(4):
-        shot(f"4-panel-{page}")
-        with bpy.context.temp_override(window=window, area=area, region=ui):
-            bpy.ops.view2d.scroll_down(deltay=600)
-        yield 1.0
+    yield from pages("4-panel")
 
 
 def in_german() -> Iterator[float]:
@@ -157,7 +166,7 @@ def in_german() -> Iterator[float]:
     preferences.use_translate_interface = preferences.use_translate_tooltips = True
     yield 1.5
     assert addon("translations").tr("Back to raw") == "Verwerfen"
-    shot("5-german")
+    yield from pages("5-german")
     preferences.language = "en_US"
     yield 1.0
 

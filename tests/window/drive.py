@@ -70,7 +70,7 @@ def set_up() -> Iterator[float]:
     settings().people = "LARGEST"
     call(bpy.ops.ed.undo_push, message="Settings")
     view()[1].tag_redraw()
-    yield 1.0
+    yield 2.0  # panels slide into place
     shot("2-ready")
 
 
