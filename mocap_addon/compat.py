@@ -9,6 +9,8 @@ import bpy
 
 # Lets a file property hold a path relative to the .blend ("//..."); up to 4.4 all of them did.
 RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
+# For `draw_texture_2d` of a picture over a view: since 5.0 it has to be told, else pictures are much too dark.
+PICTURE_COLOURS = {"is_scene_linear_with_rec709_srgb_target": True} if bpy.app.version >= (5, 0) else {}
 
 
 def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.Action | bpy.types.ActionChannelbag:

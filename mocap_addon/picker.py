@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from ..backend.core.rotations import Array
-from . import people
+from . import compat, people
 from .translations import tr
 
 PICKED, OTHER = (0.25, 0.9, 0.35, 1.0), (1.0, 1.0, 1.0, 0.8)
@@ -112,7 +112,8 @@ class Picker:
 
         w, h = region.width, region.height
         fill(0, 0, w, h, (0.0, 0.0, 0.0, 0.7))
-        draw_texture_2d(self._texture(str(picture.file)), (left, bottom), factor * size[0], factor * size[1])
+        texture = self._texture(str(picture.file))
+        draw_texture_2d(texture, (left, bottom), factor * size[0], factor * size[1], **compat.PICTURE_COLOURS)
         scale = bpy.context.preferences.system.ui_scale
         picks = bpy.context.scene.video_mocap.picks
         line = gpu.shader.from_builtin("POLYLINE_UNIFORM_COLOR")
