@@ -149,7 +149,8 @@ def _convert(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from .motion.train import Plan, train  # needs torch
 
-    told = {name: getattr(options, name) for name in ("data", "validation", "folder", "lifter", "hours", "device")}
+    names = ("data", "validation", "folder", "lifter", "start", "hours", "device")
+    told = {name: getattr(options, name) for name in names}
     train(options.network, Plan.read(options.config, **told))
     return 0
 
@@ -350,6 +351,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--lifter", type=Path, metavar="WEIGHTS", help="trained lifter that footmr and orient build on"
     )
+    command.add_argument("--start", type=Path, metavar="WEIGHTS", help="weights to begin with, to fine-tune them")
     command.add_argument("--hours", type=float, help="in all, earlier runs included (default: the plan's)")
     command.add_argument("--device", help="as torch names it (default: the plan's, else cpu)")
     command.set_defaults(run=_train)

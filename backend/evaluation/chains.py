@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..body.analytic import AnalyticSolver
 from ..body.chain import BodyChain
 from ..body.feet import FootMR
 from ..body.lifter import LifterSolver
-from ..body.tokens import KEYPOINTS
-from ..core import rotations
+from ..body.tokens import KEYPOINTS, in_strands, tokens
+from ..core import keypoints, rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import Skeleton
@@ -30,6 +31,7 @@ from ..world.steady import steadied
 from . import metrics
 
 BODY = 22
+_FEET = [keypoints.INDEX[name] for name in keypoints.FEET]
 LIMBS = [sk.INDEX[f"{side}_{name}"] for name in ("hip", "knee", "shoulder", "elbow") for side in ("left", "right")]
 
 
@@ -96,11 +98,24 @@ def read_clips(path: Path) -> list[Clip]:
 _PARTS = ("time", "keypoints", "landmarks", "roi", "turn", "lens", "offsets", "pelvis", "pose", "down")
 
 
+class _BlindLifter(LifterSolver):
+    """The lifter with COCO's 17 keypoints and no 3D points: it sees no feet, like most networks that FootMR's paper
+    refines."""
+
+    def _lift(self, observations: NDArray[Any], points: Array, camera: Camera) -> dict[str, NDArray[np.float32]]:
+        seen = observations.copy()
+        seen["keypoints"][:, _FEET, 2] = 0.0
+        times = seen["time"].astype(float)
+        return in_strands(times, lambda rows: self._network(**tokens(seen[rows], None, camera)._asdict()))
+
+
 def chains() -> dict[str, BodySolver]:
     """The chains that are compared."""
-    lifter, feet, orient = LifterSolver(), FootMR(), OrientCorrect()
+    lifter, blind, feet, orient = LifterSolver(), _BlindLifter(), FootMR(), OrientCorrect()
     return {
         "analytic": AnalyticSolver(),
+        "lifter, feet unseen": BodyChain(blind),
+        "lifter, feet unseen + footmr": BodyChain(blind, feet),
         "lifter": BodyChain(lifter),
         "lifter + footmr": BodyChain(lifter, feet),
         "lifter + footmr + orientcorrect": BodyChain(lifter, feet, orient),

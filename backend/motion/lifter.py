@@ -45,7 +45,7 @@ class Lifted(NamedTuple):
 class Lifter(nn.Module):
     """Temporal transformer; the output is added to a mean pose so that training starts from a person, not a knot."""
 
-    def __init__(self, width: int = 192, layers: int = 6, heads: int = 6) -> None:
+    def __init__(self, width: int = 256, layers: int = 8, heads: int = 8) -> None:
         super().__init__()
         self.learned_pos_params = nn.Parameter(0.02 * torch.randn(KEYPOINTS, 32))
         self.learned_pos_linear = nn.Linear(2, 32)

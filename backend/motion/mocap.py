@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,11 @@ class Motions:
     first: Tensor
     length: Tensor
     rate: float = 30.0
+
+    def to(self, device: str) -> Motions:
+        """The same motions on another device."""
+        moved = {name: x.to(device) for name, x in vars(self).items() if isinstance(x, Tensor)}
+        return replace(self, **moved)
 
     def windows(
         self, count: int, frames: int, generator: torch.Generator, stretch: float = 1.0
@@ -83,7 +88,7 @@ def load(path: Path, straighten: bool = True) -> Motions:
         first, length = data["seq_start"].astype(np.int64), data["seq_length"].astype(np.int64)
         knees = data["seq_knee_straight_deg"], data["seq_knee_standing_deg"]
     local = matrix_from_quaternions(hinged_elbows(rotations.from_axis_angle(pose)))
-    motions = Motions(*(torch.as_tensor(a) for a in (local, trans, contacts, first, length)))
+    motions = Motions(local, *(torch.from_numpy(array) for array in (trans, contacts, first, length)))
     return _with_straight_legs(motions, *knees) if straighten else motions
 
 

@@ -7,7 +7,7 @@ usual guess.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -33,17 +33,18 @@ _CARRIED = {
 _POINTS = keypoints.BODY + keypoints.FEET
 _FROM_JOINT = [(k, _JOINT[name]) for k, name in enumerate(_POINTS) if name in _JOINT]
 _FROM_POINT = [(k, *_CARRIED[name]) for k, name in enumerate(_POINTS) if name in _CARRIED]
-_HINT_POINTS = torch.tensor([_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS])
+_HINT_POINTS = [_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS]
 _HINT_HIPS = [HINTS.index("left_hip"), HINTS.index("right_hip")]
 # Depth errors along a limb: share of the last point's that is kept, and the point's own bias and noise in metres.
 _CHAINS = (
     {"shoulder": (0.0, 0.035, 0.025), "elbow": (0.7, 0.03, 0.04), "wrist": (0.9, 0.06, 0.07)},
     {"hip": (0.0, 0.01, 0.008), "knee": (1.0, 0.06, 0.03), "ankle": (0.9, 0.06, 0.04), "foot_index": (1.0, 0.06, 0.04)},
 )
-_SIDES = torch.tensor(keypoints.mirrored(_POINTS))
-_LEGS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))])
-_ARMS = torch.tensor([k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))])
-_SMALL_TOES = torch.tensor([k for k, n in enumerate(_POINTS) if "small_toe" in n])
+_SIDES = keypoints.mirrored(_POINTS)
+_LEGS = [k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))]
+_ARMS = [k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))]
+_IS_SMALL_TOE = ["small_toe" in name for name in _POINTS]
+_IS_FOOT = [name in keypoints.FEET for name in _POINTS]
 
 
 def _by_part(**parts: float) -> Tensor:
@@ -51,6 +52,13 @@ def _by_part(**parts: float) -> Tensor:
     return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
 
 
+SWAY = 8  # frames: how quickly limbs change their mind where motion is made up
+_FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
+# How far joints of loosened bodies are from what was captured: one standard deviation about each axis, degrees.
+_SPREAD = {
+    "spine": 4.0, "neck": 6.0, "head": 8.0, "collar": 8.0, "shoulder": 8.0, "elbow": 5.0, "hip": 5.0, "knee": 3.0,
+}  # fmt: skip
+_LOOSE = {j: angle for j, n in enumerate(skeleton.JOINTS[:22]) for part, angle in _SPREAD.items() if part in n}
 _LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
 # How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
 _BIAS = _by_part(nose=0.013, eye=0.010, ear=0.013, shoulder=0.011, elbow=0.011, wrist=0.010, hip=0.008, knee=0.007,
@@ -86,18 +94,19 @@ class Batch:
     joints: Tensor
     down: Tensor
 
-    def to(self, device: str) -> Batch:
-        """The same batch on another device."""
-        return Batch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
-
     def rows(self, rows: slice) -> Batch:
         """Some of the clips."""
         return Batch(**{name: tensor[rows] for name, tensor in vars(self).items()})
 
     @staticmethod
-    def joined(parts: list[Batch]) -> Batch:
-        """All clips of several batches of the same length."""
-        return Batch(**{name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0])})
+    def interleaved(one: Batch, two: Batch) -> Batch:
+        """The clips of two batches of the same size by turns."""
+        return Batch(**{k: torch.stack([x, getattr(two, k)], 1).flatten(0, 1) for k, x in vars(one).items()})
+
+    def without_feet(self) -> Batch:
+        """As a detector sees it that knows COCO's 17 keypoints only, and gives no 3D points."""
+        feet = torch.tensor(_IS_FOOT, device=self.obs.device)[:, None]
+        return replace(self, obs=torch.where(feet, 0.0, self.obs), hints=torch.zeros_like(self.hints))
 
     @property
     def foot_obs(self) -> Tensor:
@@ -110,29 +119,37 @@ class Synthesiser:
 
     noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
     Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
-    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all.
+    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all. loose: every joint held
+    a little otherwise, collar bones too, which motion capture leaves still.
     """
 
     def __init__(
-        self, seed: int, noise: float | None = None, feet: float = 0.0, mixed: float = 0.0, spun: float = 0.0
+        self,
+        seed: int,
+        noise: float | None = None,
+        feet: float = 0.0,
+        mixed: float = 0.0,
+        spun: float = 0.0,
+        loose: float = 0.0,
     ) -> None:
-        self._random = torch.Generator().manual_seed(seed)
+        self._random = torch.Generator(torch.get_default_device()).manual_seed(seed)
         self._noise = noise
-        self._shares = feet, mixed, spun
+        self._shares = feet, mixed, spun, loose
 
     def __call__(self, local: Tensor, trans: Tensor, contacts: Tensor, rate: Tensor) -> Batch:
         """local (B, L, 22, 3, 3) and trans (B, L, 3) in the world; contacts (B, L, 4); rate (B,) frames a second."""
         draw = _Draw(self._random, len(local))
-        feet, mixed, spun = self._shares
+        feet, mixed, spun, loose = self._shares
         local = other_feet(draw, other_upper_bodies(draw, local, mixed), feet)
+        local = loosened(draw, local, loose)
         local, trans = turned_over(draw, local, trans, spun)
-        offsets, bones, size = random_body(draw)
+        offsets, bones, size, foot = random_body(draw)
         trans = trans * size[:, None, None]
         pace = rate[:, None, None]
         turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
         level = draw.between(0.3, 1.7) if self._noise is None else torch.full((len(local),), self._noise)
         level = level[:, None, None, None]
-        points = keypoints_3d(draw, turned, joints, size, level)
+        points = keypoints_3d(draw, turned, joints, size, foot, level)
         camera, eye, focal, picture = random_cameras(draw, joints)
         seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
         obs, box, hints = _detect(draw, seen, size, focal, picture, level)
@@ -183,28 +200,40 @@ class _Draw:
         step = torch.arange(frames)[None]
         return (step >= start) & (step < start + length)
 
+    def sway(self, frames: int, *shape: int) -> Tensor:
+        """What a limb does (B, L, ...), of unit variance: partly held, partly moved as smoothly as people move."""
+        reach = torch.arange(-3 * SWAY, 3 * SWAY + 1)
+        kernel = torch.exp(-0.5 * (reach / SWAY) ** 2)
+        moved = self._filtered(torch.randn(self.count, frames + 6 * SWAY, *shape, generator=self.random), kernel)
+        return 0.6 * self.normal(1, *shape) + 0.8 * moved
+
     def wander(self, frames: int, *shape: int, memory: float) -> Tensor:
         """Noise (B, L, ...) of unit variance that is alike from frame to frame (first-order autoregressive); without a
         shape (B, L, 1)."""
         shape = shape or (1,)
-        white = torch.randn(self.count, frames, *shape, generator=self.random)
-        # The impulse response of the filter as a convolution over time, far quicker than a loop.
+        # The impulse response of the filter, all frames at once: far quicker than a loop.
         reach = min(frames, max(2, int(4 / (1 - memory))))
-        kernel = memory ** torch.arange(reach).flip(0).float()
-        kernel = kernel / kernel.norm()
-        flat = white.flatten(2).transpose(1, 2).flatten(0, 1)[:, None]
-        first = torch.randn(flat.shape[0], 1, reach - 1, generator=self.random)
-        smooth = F.conv1d(torch.cat([first, flat], -1), kernel[None, None])
-        return smooth[:, 0].unflatten(0, (self.count, -1)).transpose(1, 2).unflatten(2, shape)
+        white = torch.randn(self.count, frames + reach - 1, *shape, generator=self.random)
+        return self._filtered(white, memory ** torch.arange(reach).flip(0).float())
+
+    def _filtered(self, white: Tensor, kernel: Tensor) -> Tensor:
+        """White noise (B, L + K - 1, ...) through a filter (K,) over time, of unit variance again. -> (B, L, ...)"""
+        frames = white.shape[1] - len(kernel) + 1
+        place = torch.arange(white.shape[1])[:, None] - torch.arange(frames)
+        taps = (kernel / kernel.norm())[place.clamp(0, len(kernel) - 1)]
+        taps = torch.where((place >= 0) & (place < len(kernel)), taps, 0.0)
+        return torch.tensordot(white, taps, dims=([1], [0])).movedim(-1, 1)
 
 
-def random_body(draw: _Draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Bone offsets (B, 22, 3) in metres, their lengths' logarithms (B, 21) beside the neutral body of that size, and
-    overall size (B,): people are 15% larger or smaller, parts 5% more."""
-    size = draw.between(0.85, 1.15)
+def random_body(draw: _Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Bone offsets (B, 22, 3) in metres, their lengths' logarithms (B, 21) beside the neutral body of that size,
+    overall size (B,), and that of the feet beside it (B,): people are 15% larger or smaller, parts 5% more, and shoes
+    are longer than feet."""
+    size, foot = draw.between(0.85, 1.15), draw.between(0.92, 1.25)
     part = 1 + 0.05 * draw.normal(22).clamp(-2, 2)
     part = 0.5 * (part + part[:, skeleton.MIRROR[:22]])  # left and right alike
-    return _OFFSETS * (size[:, None] * part)[..., None], part[:, 1:].log(), size
+    part[:, _FEET] = foot[:, None]
+    return _OFFSETS.to(size.device) * (size[:, None] * part)[..., None], part[:, 1:].log(), size, foot
 
 
 def other_upper_bodies(draw: _Draw, local: Tensor, share: float) -> Tensor:
@@ -222,11 +251,19 @@ def other_feet(draw: _Draw, local: Tensor, share: float) -> Tensor:
     chosen = draw.chance(share)[:, None, None]
     out = local.clone()
     for ankle, toes in ((7, 10), (8, 11)):
-        turn = 0.6 * draw.normal(1, 3) + 0.8 * draw.wander(frames, 3, memory=0.95)
-        turn = turn * torch.deg2rad(torch.tensor([25.0, 15.0, 15.0]))
+        turn = draw.sway(frames, 3) * torch.deg2rad(torch.tensor([25.0, 15.0, 15.0]))
         out[:, :, ankle] = local[:, :, ankle] @ matrix_from_axis_angle(turn * chosen)
-        bend = torch.deg2rad(15.0 * draw.wander(frames, memory=0.95)) * torch.tensor([1.0, 0.0, 0.0])
+        bend = torch.deg2rad(15.0 * draw.sway(frames, 1)) * torch.tensor([1.0, 0.0, 0.0])
         out[:, :, toes] = local[:, :, toes] @ matrix_from_axis_angle(bend * chosen)
+    return out
+
+
+def loosened(draw: _Draw, local: Tensor, share: float) -> Tensor:
+    """Some clips with joints held a little otherwise, each in its own way."""
+    joints = list(_LOOSE)
+    spread = torch.deg2rad(torch.tensor(list(_LOOSE.values())))[:, None] * draw.chance(share)[:, None, None, None]
+    out = local.clone()
+    out[:, :, joints] = local[:, :, joints] @ matrix_from_axis_angle(draw.sway(local.shape[1], len(joints), 3) * spread)
     return out
 
 
@@ -242,18 +279,21 @@ def turned_over(draw: _Draw, local: Tensor, trans: Tensor, share: float) -> tupl
     return out, (trans - start) @ turn.transpose(-1, -2) + start
 
 
-def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, level: Tensor) -> Tensor:
-    """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,).
+def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, foot: Tensor, level: Tensor) -> Tensor:
+    """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,), whose feet are
+    `foot` (B,) times as long as that says.
 
     Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again.
     """
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
     places, names, offsets = zip(*_FROM_POINT, strict=True)
-    rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * size[:, None, None, None]
+    longer = torch.where(torch.tensor([_POINTS[k] in keypoints.FEET for k in places]), foot[:, None], 1.0)
+    rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * (size[:, None] * longer)[:, None, :, None]
     rest = (rest + 0.008 * level * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
     near, carriers = ([pair[i] for pair in _FROM_JOINT] for i in (0, 1))
-    shift = (level * _VAGUE[near, None] * draw.normal(1, len(near), 3)).expand(*joints.shape[:2], -1, -1)
+    vague = level * _VAGUE[near, None].to(level.device)
+    shift = (vague * draw.normal(1, len(near), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, near] = attached(turned, joints, carriers, shift)
     return out
 
@@ -329,9 +369,10 @@ def _detect(
     pixels = seen[..., :2] / depth * focal[:, None, None, None]
     extent = (pixels.amax(2) - pixels.amin(2)).amax(-1).median(1).values[:, None, None, None]
 
+    bias, noise = (spread[:, None].to(seen.device) for spread in (_BIAS, _NOISE))
     error = (
-        _BIAS[:, None] * draw.normal(1, KEYPOINTS, 2)
-        + _NOISE[:, None] * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
+        bias * draw.normal(1, KEYPOINTS, 2)
+        + noise * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
         + 0.002 * draw.normal(frames, KEYPOINTS, 2)
     ) * level
     lost = _lost_limbs(draw, frames)
@@ -342,10 +383,11 @@ def _detect(
     confidence = confidence - 0.6 * lost * draw.between(0.2, 1.2)[:, None, None]
     outside = (found.abs() > half[:, None, None] * 1.0).any(-1)
     confidence = torch.where(outside, 0.25 * confidence, confidence).clamp(0.0, 1.0)
-    no_small_toes = draw.chance(0.75)[:, None, None] & torch.isin(torch.arange(KEYPOINTS), _SMALL_TOES)
-    confidence = torch.where(no_small_toes, 0.0, confidence)
+    no_feet = draw.chance(0.08)[:, None, None]  # detectors that know COCO's 17 keypoints only
+    never = draw.chance(0.75)[:, None, None] & torch.tensor(_IS_SMALL_TOE) | no_feet & torch.tensor(_IS_FOOT)
+    confidence = torch.where(never, 0.0, confidence)
 
-    hints = _hints(draw, seen, size, depth, found, pixels, focal, level)
+    hints = torch.where(no_feet, 0.0, _hints(draw, seen, size, depth, found, pixels, focal, level))
     found, confidence, hints = _swap_sides(draw, found, confidence, hints)
 
     box = keypoint_box(found, confidence)
@@ -369,7 +411,7 @@ def _lost_limbs(draw: _Draw, frames: int) -> Tensor:
     lost = torch.zeros(draw.count, frames, KEYPOINTS)
     for side in ("left", "right"):
         for part in (_LEGS, _ARMS):
-            mine = torch.tensor([k for k in part.tolist() if _POINTS[k].startswith(side)])
+            mine = [k for k in part if _POINTS[k].startswith(side)]
             hidden = draw.chance(0.12)[:, None] & draw.span(frames, 8, frames)
             lost[:, :, mine] = hidden[..., None].float()
     return lost
@@ -439,16 +481,14 @@ def _mirrored_feet(draw: _Draw, depth: Tensor, level: Tensor) -> Tensor:
 def _swap_sides(draw: _Draw, found: Tensor, confidence: Tensor, hints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Left and right exchanged for a stretch of frames: all of the body, or arms or legs only."""
     frames = found.shape[1]
-    for which, chance in ((torch.arange(KEYPOINTS), 0.12), (_LEGS, 0.06), (_ARMS, 0.06)):
+    for which, chance in ((range(KEYPOINTS), 0.12), (_LEGS, 0.06), (_ARMS, 0.06)):
         swapped = (draw.chance(chance)[:, None] & draw.span(frames, 2, 80))[..., None]
-        order = torch.arange(KEYPOINTS)
-        order[which] = _SIDES[which]
+        order = [_SIDES[k] if k in which else k for k in range(KEYPOINTS)]
         found = torch.where(swapped[..., None], found[:, :, order], found)
         confidence = torch.where(swapped, confidence[:, :, order], confidence)
         points = hints[..., :-1].unflatten(-1, (len(HINTS), 3))
-        affected = set(which.tolist())
         mirror = keypoints.mirrored(HINTS)
-        other = [mirror[k] if int(point) in affected else k for k, point in enumerate(_HINT_POINTS)]
+        other = [mirror[k] if point in which else k for k, point in enumerate(_HINT_POINTS)]
         points = torch.where(swapped[..., None], points[:, :, other], points)
         hints = torch.cat([points.flatten(2), hints[..., -1:]], -1)
     return found, confidence, hints

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -20,9 +21,11 @@ from .synthesis import Batch, Synthesiser
 
 STRETCH = 1.3  # videos have 24 to 30 frames a second; faster ones are thinned out
 
+USUAL, SPUN = slice(0, None, 2), slice(1, None, 2)  # clips of a batch for FootMR
 SUREST = -5.0  # logarithm of metres: nobody is surer of a joint than 7 mm
 
-Told = dict[str, float]
+Network = Callable[..., Any]  # a module, or what calls one
+Told = dict[str, Tensor]
 
 
 class Task(Protocol):
@@ -36,7 +39,7 @@ class Task(Protocol):
         """Something new to learn from."""
         ...
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+    def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         """How wrong the network is, and figures for the log."""
         ...
 
@@ -45,7 +48,7 @@ class LifterTask:
     """Rotations, joints and their motion, velocity, contacts, bones; and honest uncertainty."""
 
     def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.25, spun=0.06)
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.25, spun=0.06, loose=0.3)
 
     def network(self) -> Lifter:
         return Lifter()
@@ -53,7 +56,7 @@ class LifterTask:
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
         return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+    def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         out: Lifted = network(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
         local = out.local()
         offsets = batch.offsets[:, None].expand(-1, local.shape[1], -1, -1)
@@ -75,8 +78,8 @@ class LifterTask:
             "error": 0.02 * (apart / unsure.exp() + unsure).mean(),
         }
         with torch.no_grad():
-            told = {name: part.item() for name, part in parts.items()}
-            told["mpjpe"] = 1000 * distance.mean().item()
+            told = {name: part.detach() for name, part in parts.items()}
+            told["mpjpe"] = 1000 * distance.mean()
             told["gravity degrees"] = _degrees(_between(lifted_down(out), batch.down))
         return torch.stack(list(parts.values())).sum(), told
 
@@ -84,48 +87,54 @@ class LifterTask:
 class FootMRTask:
     """Global ankle rotations, from what the lifter makes of them (FootMR, section 3.3).
 
-    Half of the clips are as the lifter sees them. The other half are bodies turned any way at all, which no lifter
-    understands: their conditions are the truth, wrong in the ways in which the lifter is wrong on the first half.
+    Every other clip is as the lifter sees it, a quarter of them without feet, as in the paper. Between them are bodies
+    turned any way at all, which no lifter understands: their conditions are the truth, wrong in the ways in which the
+    lifter is wrong on the others.
     """
 
     def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._usual = Synthesiser(seed, noise, feet=0.5, mixed=0.25)
-        self._spun = Synthesiser(seed + 1, noise, feet=0.5, mixed=0.25, spun=1.0)
+        self._usual = Synthesiser(seed, noise, feet=0.5, mixed=0.25, loose=0.3)
+        self._spun = Synthesiser(seed + 1, noise, feet=0.5, mixed=0.25, spun=1.0, loose=0.3)
         self._lifter = trained_lifter(lifter)
 
     def network(self) -> footmr.FootEncoderRoPE:
         return footmr.FootEncoderRoPE()
 
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
-        parts = [
+        usual, spun = (
             synthesise(*motions.windows(clips // 2, frames, random, STRETCH))
             for synthesise in (self._usual, self._spun)
-        ]
-        return Batch.joined(parts)
+        )
+        return Batch.interleaved(usual, spun)
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
-        half = len(batch.obs) // 2
+    def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         truth = _rotations(footmr.condition(batch.local))
         with torch.no_grad():
-            lifted = _rotations(footmr.condition(lift(self._lifter, batch.rows(slice(half))).local()))
-        error = truth[:half].transpose(-1, -2) @ lifted
-        before = torch.cat([lifted, truth[half:] @ error])
+            lifted = _rotations(footmr.condition(self._lift(batch.rows(USUAL)).local()))
+        error = truth[USUAL].transpose(-1, -2) @ lifted
+        before = torch.stack([lifted, truth[SPUN] @ error], 1).flatten(0, 1)
         out = network(batch.foot_obs, batch.cliff_cam, matrix_to_6d(before).flatten(-2))
         found, wanted = matrix_from_6d(out.unflatten(-1, (2, 6))), truth[..., 2:, :, :]
         loss = F.mse_loss(found, wanted) + 2.0 * F.mse_loss(torch.diff(found, dim=1), torch.diff(wanted, dim=1))
         with torch.no_grad():
             after, was = angle_between(found, wanted), angle_between(before[..., 2:, :, :], wanted)
-        told = {"before": was[:half], "after": after[:half], "spun before": was[half:], "spun after": after[half:]}
+        told = {"before": was[USUAL], "after": after[USUAL], "spun before": was[SPUN], "spun after": after[SPUN]}
         return loss, {name: _degrees(angles) for name, angles in told.items()}
+
+    def _lift(self, batch: Batch) -> Lifted:
+        blind = (torch.arange(len(batch.obs), device=batch.obs.device) % 4 == 0)[:, None, None]
+        less = batch.without_feet()
+        obs = torch.where(blind[..., None], less.obs, batch.obs)
+        return lift(self._lifter, replace(batch, obs=obs, hints=torch.where(blind, less.hints, batch.hints)))
 
 
 class OrientTask:
     """The direction of gravity and how sure it is, from the lifter's view of it and a guess of the camera."""
 
     def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.1, spun=0.05)
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.1, spun=0.05, loose=0.3)
         self._lifter = trained_lifter(lifter)
-        self._random = torch.Generator().manual_seed(seed)
+        self._random = torch.Generator(torch.get_default_device()).manual_seed(seed)
 
     def network(self) -> Orient:
         return Orient()
@@ -133,7 +142,7 @@ class OrientTask:
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
         return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
 
-    def loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Told]:
+    def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         with torch.no_grad():
             lifted = lift(self._lifter, batch)
         turned, seen = global_rotations(lifted.local()), lifted_down(lifted)
@@ -147,10 +156,10 @@ class OrientTask:
         """Guesses of gravity, wrong by up to some 20 degrees; most often that the camera is level."""
         count = len(down)
         spread = torch.deg2rad(1 + 14 * torch.rand(count, 1, 1, generator=self._random))
-        wrong = F.normalize(down.cpu() + spread * torch.randn(count, 1, 3, generator=self._random), dim=-1)
+        wrong = F.normalize(down + spread * torch.randn(count, 1, 3, generator=self._random), dim=-1)
         level = torch.tensor([0.0, 1.0, 0.0]).expand_as(wrong)
         chosen = torch.rand(count, 1, 1, generator=self._random) < 0.7
-        return torch.where(chosen, level, wrong).to(down.device)
+        return torch.where(chosen, level, wrong)
 
 
 def trained_lifter(path: Path | None) -> Lifter:
@@ -164,7 +173,7 @@ def trained_lifter(path: Path | None) -> Lifter:
 
 def lift(lifter: Lifter, batch: Batch) -> Lifted:
     """What the lifter makes of a batch."""
-    found: Lifted = lifter.to(batch.obs.device)(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
+    found: Lifted = lifter(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
     return found
 
 
@@ -177,8 +186,8 @@ def _between(one: Tensor, two: Tensor) -> Tensor:
     return 2 * torch.asin((0.5 * (one - two).norm(dim=-1)).clamp(max=1 - 1e-6))
 
 
-def _degrees(angles: Tensor) -> float:
-    return math.degrees(angles.mean().item())
+def _degrees(angles: Tensor) -> Tensor:
+    return angles.mean().rad2deg()
 
 
 TASKS: dict[str, type[LifterTask] | type[FootMRTask] | type[OrientTask]] = {

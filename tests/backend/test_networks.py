@@ -32,23 +32,24 @@ def feet() -> Figures:
 
 def test_the_lifter_is_better_than_what_it_replaces(usual: Figures) -> None:
     before, after = usual["analytic"], usual["lifter"]
-    assert after["PA-MPJPE mm"] < 0.75 * before["PA-MPJPE mm"]
-    assert after["accel m/s²"] < 0.25 * before["accel m/s²"]
-    assert after["twist °"] < 0.7 * before["twist °"]
+    assert after["PA-MPJPE mm"] < 0.55 * before["PA-MPJPE mm"]
+    assert after["accel m/s²"] < 0.2 * before["accel m/s²"]
+    assert after["twist °"] < 0.55 * before["twist °"]
 
 
 def test_footmr_betters_feet_and_nothing_else_gets_worse(usual: Figures, feet: Figures) -> None:
     for figures in (usual, feet):
-        before, after = figures["lifter"], figures["lifter + footmr"]
-        assert after["AJAE °"] < 0.92 * before["AJAE °"]
-        assert after["N-MPJPE_F mm"] < 0.9 * before["N-MPJPE_F mm"]
-        assert after["PA-MPJPE mm"] < before["PA-MPJPE mm"] + 0.5
-        assert after["AJAE °"] < 0.75 * figures["analytic"]["AJAE °"]
+        for body, most in (("lifter", 0.95), ("lifter, feet unseen", 0.85)):
+            before, after = figures[body], figures[f"{body} + footmr"]
+            assert after["AJAE °"] < most * before["AJAE °"]
+            assert after["N-MPJPE_F mm"] < most * before["N-MPJPE_F mm"]
+            assert after["PA-MPJPE mm"] < before["PA-MPJPE mm"] + 0.5
+        assert figures["lifter + footmr"]["AJAE °"] < 0.5 * figures["analytic"]["AJAE °"]
 
 
 def test_gravity_is_found(usual: Figures) -> None:
-    assert usual[FULL]["gravity ° median"] < 4.5
-    assert usual[FULL]["gravity ° median"] < 0.7 * usual["analytic"]["gravity ° median"]
+    assert usual[FULL]["gravity ° median"] < 4.0
+    assert usual[FULL]["gravity ° median"] < 0.6 * usual["analytic"]["gravity ° median"]
     assert usual[FULL]["gravity ° median"] < 0.75 * usual["lifter"]["gravity ° median"]
 
 

@@ -171,4 +171,39 @@ def asked_before_deleting() -> Iterator[float]:
     assert len(settings().takes) == 2
 
 
-drive(chosen_video, people_found, people_picked, captured, looked_at, solved_again, asked_before_deleting)
+def who_stands_in_leaves() -> Iterator[float]:
+    """The largest person stands in for a pick whose moment lies ahead, and leaves when it comes, also between steps of
+    the user's own."""
+    runner, people = addon("runner"), addon("people")
+    picture = people.latest.pictures[-1]
+    heights = picture.boxes[:, 3] - picture.boxes[:, 1]
+    settings().picks.clear()
+    people.toggle(settings().picks, picture, int(heights.argmin()))
+    settings().end = picture.time + 2.0
+
+    def live() -> list[int]:
+        return [entry.track for entry in settings().takes if entry.state == "LIVE"]
+
+    call(bpy.ops.ed.undo_push, message="Picked")
+    assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}
+    yield from until(live)
+    (standing_in,) = live()
+    call(bpy.ops.ed.undo_push, message="While someone stands in")
+    yield from until(lambda: not runner.queue or (live() and standing_in not in live()))
+    assert runner.queue, "nobody left before the capture ended"
+    call(bpy.ops.ed.undo)
+    yield from until(lambda: not runner.queue)
+    assert runner.last.error is None, runner.last.error
+    assert not live() and settings().takes[-1].track != standing_in
+
+
+drive(
+    chosen_video,
+    people_found,
+    people_picked,
+    captured,
+    looked_at,
+    solved_again,
+    asked_before_deleting,
+    who_stands_in_leaves,
+)
