@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
 from . import mocap
@@ -24,7 +25,6 @@ from .tasks import TASKS, Task, Told
 SAVE_EVERY = 120.0  # seconds
 LOG_EVERY = 50  # steps
 KEEP = 0.999  # of the averaged weights at each step (EMA)
-AVERAGE_EVERY = 10  # steps
 AHEAD = 4  # batches made at a time
 MUON = 2.0  # its learning rate beside AdamW's
 VALIDATION = 64  # clips, always the same
@@ -92,15 +92,9 @@ class Training:
         for optimiser in self.optimisers:
             optimiser.step()
         self.step += 1
-        if self.step % AVERAGE_EVERY == 0:
-            self._average()
+        follow = get_ema_multi_avg_fn(min(KEEP, self.step / (self.step + 10)))
+        follow(list(self.average.parameters()), list(self.network.parameters()), self.step)
         return {"loss": loss.detach(), **told}
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        kept = min(KEEP**AVERAGE_EVERY, self.step / (self.step + 10 * AVERAGE_EVERY))
-        for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(value, 1 - kept)
 
     def _forward(self, *inputs: Tensor) -> Any:
         with _tensor_cores():

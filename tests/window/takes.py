@@ -185,15 +185,17 @@ def who_stands_in_leaves() -> Iterator[float]:
         return [entry.track for entry in settings().takes if entry.state == "LIVE"]
 
     call(bpy.ops.ed.undo_push, message="Picked")
-    assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}
+    assert call(bpy.ops.video_mocap.capture, "INVOKE_DEFAULT") == {"FINISHED"}
     yield from until(live)
     (standing_in,) = live()
     call(bpy.ops.ed.undo_push, message="While someone stands in")
     yield from until(lambda: not runner.queue or (live() and standing_in not in live()))
     assert runner.queue, "nobody left before the capture ended"
+    log("stood in:", standing_in, "then:", live())
     call(bpy.ops.ed.undo)
     yield from until(lambda: not runner.queue)
     assert runner.last.error is None, runner.last.error
+    log("takes:", [(entry.name, entry.track, entry.state) for entry in settings().takes])
     assert not live() and settings().takes[-1].track != standing_in
 
 
