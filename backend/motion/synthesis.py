@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
@@ -52,12 +53,12 @@ def _by_part(**parts: float) -> Tensor:
     return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
 
 
+RESTS, MOVES = 0.10, 0.25  # m/s: what is slower rests, what is faster moves
 SWAY = 8  # frames: how quickly limbs change their mind where motion is made up
 _FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
-# How far joints of loosened bodies are from what was captured: one standard deviation about each axis, degrees.
-_SPREAD = {
-    "spine": 4.0, "neck": 6.0, "head": 8.0, "collar": 8.0, "shoulder": 8.0, "elbow": 5.0, "hip": 5.0, "knee": 3.0,
-}  # fmt: skip
+# How far joints of loosened bodies are from what was captured, but for legs, which would make feet slide: one standard
+# deviation about each axis, degrees.
+_SPREAD = {"spine": 4.0, "neck": 6.0, "head": 8.0, "collar": 8.0, "shoulder": 8.0, "elbow": 5.0}
 _LOOSE = {j: angle for j, n in enumerate(skeleton.JOINTS[:22]) for part, angle in _SPREAD.items() if part in n}
 _LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
 # How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
@@ -76,9 +77,9 @@ class Batch:
 
     obs (B, L, 23, 3), cliff_cam (B, L, 3), cam_angvel (B, L, 6), hints (B, L, 58): see `Lifter.forward`.
     local (B, L, 22, 3, 3) with the root in camera space; gravity (B, L, 3, 3) the root in gravity-view coordinates;
-    velocity (B, L, 3) m/s in the root's axes; static (B, L, 6) in 0..1; offsets (B, 22, 3) metres; joints (B, L, 22,
-    3) metres, camera space; bones (B, 21) logarithm of each bone's length beside the neutral body's of that size;
-    down (B, L, 3) gravity's direction in camera space.
+    velocity (B, L, 3) m/s in the root's axes; static (B, L, 6) in 0..1: how surely heels and toes stand and wrists
+    rest; offsets (B, 22, 3) metres; joints (B, L, 22, 3) metres, camera space; bones (B, 21) logarithm of each bone's
+    length beside the neutral body's of that size; down (B, L, 3) gravity's direction in camera space.
     """
 
     obs: Tensor
@@ -119,8 +120,8 @@ class Synthesiser:
 
     noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
     Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
-    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all. loose: every joint held
-    a little otherwise, collar bones too, which motion capture leaves still.
+    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all. loose: the upper body
+    held a little otherwise, collar bones too, which motion capture leaves still.
     """
 
     def __init__(
@@ -168,12 +169,12 @@ class Synthesiser:
         move = torch.cat([move, move[:, -1:]], 1)
         velocity = (root_world.transpose(-1, -2) @ move[..., None])[..., 0]
         wrists = joints[:, :, [_JOINT["left_wrist"], _JOINT["right_wrist"]]]
-        speed = torch.diff(wrists, dim=1).norm(dim=-1) * pace
-        still = (torch.cat([speed, speed[:, -1:]], 1) < 0.15).float()
+        soles = sole_points(turned, joints, size * foot)
+        static = torch.cat([contacts * resting(soles, pace), resting(wrists, pace)], -1)
         in_view = (joints - eye[:, :, None]) @ camera.transpose(-1, -2)
         return Batch(
             obs, cliff, turn, hints, in_camera, gravity, velocity / size[:, None, None],
-            torch.cat([contacts, still], -1), offsets, bones, in_view, down,
+            static, offsets, bones, in_view, down,
         )  # fmt: skip
 
 
@@ -259,7 +260,7 @@ def other_feet(draw: _Draw, local: Tensor, share: float) -> Tensor:
 
 
 def loosened(draw: _Draw, local: Tensor, share: float) -> Tensor:
-    """Some clips with joints held a little otherwise, each in its own way."""
+    """Some clips with the joints above the hips held a little otherwise, each in its own way."""
     joints = list(_LOOSE)
     spread = torch.deg2rad(torch.tensor(list(_LOOSE.values())))[:, None] * draw.chance(share)[:, None, None, None]
     out = local.clone()
@@ -296,6 +297,24 @@ def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, foot
     shift = (vague * draw.normal(1, len(near), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, near] = attached(turned, joints, carriers, shift)
     return out
+
+
+def sole_points(turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
+    """Heels and toes (B, L, 4, 3) in metres, in `skeleton.CONTACTS` order, of feet of the given size (B,)."""
+    points = [_BODY.points[name] for name in skeleton.FOOT_POINTS]
+    rest = torch.tensor(np.array([place for _, place in points]), dtype=torch.float32) * size[:, None, None, None]
+    rest = rest.expand(*joints.shape[:2], -1, -1)
+    found = attached(turned, joints, [joint for joint, _ in points], rest)
+    toes, heels = (found[:, :, k::3] for k in (0, 2))
+    return torch.stack([heels, 0.5 * (toes + found[:, :, 1::3])], -2).flatten(2, 3)
+
+
+def resting(points: Tensor, pace: Tensor) -> Tensor:
+    """How much points (B, L, N, 3) rest, (B, L, N) in 0..1; pace (B, 1, 1) frames a second. Motion capture's own
+    contacts glide, and limbs that were changed here carry feet along."""
+    speed = torch.diff(points, dim=1).norm(dim=-1) * pace
+    speed = torch.cat([speed, speed[:, -1:]], 1)
+    return ((MOVES - speed) / (MOVES - RESTS)).clamp(0.0, 1.0)
 
 
 def random_cameras(draw: _Draw, joints: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
