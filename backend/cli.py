@@ -282,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_capture)
 
     command = commands.add_parser("resolve", help="solve a capture again from its keypoints, in seconds")
-    command.add_argument("take", type=Path, help="one of its takes, or the .keypoints file beside them")
+    command.add_argument("take", type=Path, help="one of its takes, their index, or the .keypoints file")
     command.add_argument(
         "-o", "--output", type=Path, metavar="TAKE.npz", help="default: the takes that are there are replaced"
     )

@@ -116,10 +116,16 @@ def video_of(about: Mapping[str, Any]) -> VideoInfo:
 
 
 def observations_of(source: Path) -> Path:
-    """The keypoints file that a take says it was solved from; a keypoints file is its own.
+    """The keypoints file that a take, or the takes of an index (.json), say they were solved from; a keypoints file is
+    its own.
 
     Raises MocapError take-unreadable or keypoints-unreadable.
     """
+    if source.suffix == ".json":
+        try:
+            source = source.parent / json.loads(source.read_text("utf-8"))["takes"][0]["file"]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise MocapError("keypoints-unreadable", f"{source} is no index of takes ({error}).") from error
     if source.suffix != ".npz":
         return source
     named = read_take(source).provenance.get("observations")

@@ -7,6 +7,7 @@ usual guess.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,9 @@ def _by_part(**parts: float) -> Tensor:
     return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
 
 
+# Where the embedded detectors see feet on the same clips (out, up, ahead; metres): heels above the sole, toes behind
+# their tips.
+_SEEN_AT = {"heel": (-0.008, 0.041, 0.021), "big_toe": (0.013, 0.009, -0.039), "ankle": (0.009, 0.031, 0.015)}
 RESTS, MOVES = 0.10, 0.25  # m/s: what is slower rests, what is faster moves
 SWAY = 8  # frames: how quickly limbs change their mind where motion is made up
 _FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
@@ -150,10 +154,11 @@ class Synthesiser:
         turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
         level = draw.between(0.3, 1.7) if self._noise is None else torch.full((len(local),), self._noise)
         level = level[:, None, None, None]
-        points = keypoints_3d(draw, turned, joints, size, foot, level)
+        embedded = draw.chance(0.75)
+        points = keypoints_3d(draw, turned, joints, size, foot, embedded, level)
         camera, eye, focal, picture = random_cameras(draw, joints)
         seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
-        obs, box, hints = _detect(draw, seen, size, focal, picture, level)
+        obs, box, hints = _detect(draw, seen, size, focal, picture, embedded, level)
         cliff = torch.cat([box[..., :2] / focal[:, None, None], box[..., 2:] / focal[:, None, None]], -1)
 
         step = camera[:, 1:] @ camera[:, :-1].transpose(-1, -2)
@@ -280,22 +285,38 @@ def turned_over(draw: _Draw, local: Tensor, trans: Tensor, share: float) -> tupl
     return out, (trans - start) @ turn.transpose(-1, -2) + start
 
 
-def keypoints_3d(draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, foot: Tensor, level: Tensor) -> Tensor:
+def keypoints_3d(
+    draw: _Draw, turned: Tensor, joints: Tensor, size: Tensor, foot: Tensor, embedded: Tensor, level: Tensor
+) -> Tensor:
     """The 23 body and foot keypoints (B, L, 23, 3) in metres of posed bodies of the given size (B,), whose feet are
     `foot` (B,) times as long as that says.
 
-    Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again.
+    Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again;
+    embedded (B,): whether the embedded ones look.
     """
+    aside = embedded * draw.between(0.6, 1.2) * (level[:, 0, 0, 0] > 0) * size
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     longer = torch.where(torch.tensor([_POINTS[k] in keypoints.FEET for k in places]), foot[:, None], 1.0)
     rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * (size[:, None] * longer)[:, None, :, None]
+    rest = rest + aside[:, None, None, None] * _seen_at(places)
     rest = (rest + 0.008 * level * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
     near, carriers = ([pair[i] for pair in _FROM_JOINT] for i in (0, 1))
     vague = level * _VAGUE[near, None].to(level.device)
-    shift = (vague * draw.normal(1, len(near), 3)).expand(*joints.shape[:2], -1, -1)
+    shift = vague * draw.normal(1, len(near), 3) + aside[:, None, None, None] * _seen_at(near)
+    shift = shift.expand(*joints.shape[:2], -1, -1)
     out[:, :, near] = attached(turned, joints, carriers, shift)
+    return out
+
+
+def _seen_at(points: Sequence[int]) -> Tensor:
+    """(N, 3) metres from where keypoints are on the neutral body to where the embedded detectors see them."""
+    out = torch.zeros(len(points), 3)
+    for row, name in enumerate(_POINTS[k] for k in points):
+        side, _, part = name.partition("_")
+        if part in _SEEN_AT:
+            out[row] = torch.tensor(_SEEN_AT[part]) * torch.tensor([1.0 if side == "left" else -1.0, 1.0, 1.0])
     return out
 
 
@@ -377,7 +398,7 @@ def view_from_gravity(down: Tensor) -> Tensor:
 
 
 def _detect(
-    draw: _Draw, seen: Tensor, size: Tensor, focal: Tensor, half: Tensor, level: Tensor
+    draw: _Draw, seen: Tensor, size: Tensor, focal: Tensor, half: Tensor, embedded: Tensor, level: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What the detectors make of points seen (B, L, 23, 3), camera space.
 
@@ -403,7 +424,7 @@ def _detect(
     outside = (found.abs() > half[:, None, None] * 1.0).any(-1)
     confidence = torch.where(outside, 0.25 * confidence, confidence).clamp(0.0, 1.0)
     no_feet = draw.chance(0.08)[:, None, None]  # detectors that know COCO's 17 keypoints only
-    never = draw.chance(0.75)[:, None, None] & torch.tensor(_IS_SMALL_TOE) | no_feet & torch.tensor(_IS_FOOT)
+    never = embedded[:, None, None] & torch.tensor(_IS_SMALL_TOE) | no_feet & torch.tensor(_IS_FOOT)
     confidence = torch.where(never, 0.0, confidence)
 
     hints = torch.where(no_feet, 0.0, _hints(draw, seen, size, depth, found, pixels, focal, level))

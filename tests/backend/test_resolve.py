@@ -17,7 +17,7 @@ from backend.core.protocol import REPLIES, REQUESTS, decode, encode
 from backend.core.take import read_take
 from backend.engines import ENGINES
 from backend.job import Job, Resolve
-from backend.observations import read_about
+from backend.observations import observations_of, read_about
 from backend.pipeline import capture
 from backend.resolve import resolve
 from backend.stages import OBSERVATION
@@ -43,6 +43,18 @@ def captured(tmp_path_factory, demo_clip) -> Path:
 
 def solved_again(folder: Path, name: str = "again.npz", **changes: object) -> list[Path]:
     return resolve(Resolve(folder / "zwei.keypoints", folder / name, **changes), quiet, lambda: False)
+
+
+def test_takes_and_their_index_know_their_keypoints(captured, tmp_path):
+    assert observations_of(captured / "zwei.npz") == captured / "zwei.keypoints"
+    index = captured / "alle.json"
+    index.write_text(json.dumps({"takes": [{"file": "zwei.npz"}]}), "utf-8")
+    assert observations_of(index) == captured / "zwei.keypoints"
+    for text in ("{}", '{"takes": []}', "no index"):
+        index.write_text(text, "utf-8")
+        with pytest.raises(MocapError, match="is no index of takes"):
+            observations_of(index)
+    index.unlink()
 
 
 def test_the_same_settings_give_the_same_take(captured):
