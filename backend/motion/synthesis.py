@@ -56,7 +56,7 @@ def _by_part(**parts: float) -> Tensor:
 
 # Where the embedded detectors see feet on the same clips (out, up, ahead; metres): heels above the sole, toes behind
 # their tips.
-_SEEN_AT = {"heel": (-0.008, 0.041, 0.021), "big_toe": (0.013, 0.009, -0.039), "ankle": (0.009, 0.031, 0.015)}
+_SEEN_AT = {"heel": (0.012, 0.060, 0.033), "big_toe": (0.016, 0.014, -0.066), "ankle": (0.010, 0.032, 0.015)}
 RESTS, MOVES = 0.10, 0.25  # m/s: what is slower rests, what is faster moves
 SWAY = 8  # frames: how quickly limbs change their mind where motion is made up
 _FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
@@ -294,7 +294,7 @@ def keypoints_3d(
     Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again;
     embedded (B,): whether the embedded ones look.
     """
-    aside = embedded * draw.between(0.6, 1.2) * (level[:, 0, 0, 0] > 0) * size
+    aside = embedded * draw.between(0.8, 1.2) * (level[:, 0, 0, 0] > 0) * size
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     longer = torch.where(torch.tensor([_POINTS[k] in keypoints.FEET for k in places]), foot[:, None], 1.0)
