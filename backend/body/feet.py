@@ -19,8 +19,8 @@ from ..smoothing import smooth_in_view
 from ..stages import Camera, Motion
 from .tokens import FOOT, from_6d, in_strands, to_6d, tokens
 
-# How far ankles go from the body engine's to FootMR's: each errs in its own way, and what lies between them errs less than
-# both (docs/evaluation.md).
+# How far ankles go from the body engine's to FootMR's: each errs in its own way, and what lies between them errs less
+# than both (docs/evaluation.md).
 SAY = 0.6
 KNEES = [JOINT["left_knee"], JOINT["right_knee"]]
 

@@ -1,6 +1,6 @@
-"""The shipped networks, held to their figures on clips of people whom no training has seen (seven as people move, four
-with ankles as people rarely hold them; `packaging/validation_clips.py` made them). Bounds have a margin: what fails
-here is a worse network, not a bad day."""
+"""The shipped networks, held to their figures on clips of people whom no training has seen (eight as people move,
+three with ankles as people rarely hold them; `packaging/validation_clips.py` made them). Bounds have a margin: what
+fails here is a worse network, not a bad day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend.core.errors import MocapError
 from backend.engines import ENGINES
 from backend.evaluation import chains
 
-USUAL = 7
+USUAL = 8
 CLIPS = chains.read_clips(Path(__file__).parents[1] / "golden" / "motion_clips.npz")
 FULL = "lifter + footmr + orientcorrect"
 
@@ -33,24 +33,24 @@ def feet() -> Figures:
 def test_the_lifter_is_better_than_what_it_replaces(usual: Figures) -> None:
     before, after = usual["analytic"], usual["lifter"]
     assert after["PA-MPJPE mm"] < 0.55 * before["PA-MPJPE mm"]
-    assert after["accel m/s²"] < 0.2 * before["accel m/s²"]
-    assert after["twist °"] < 0.55 * before["twist °"]
+    assert after["accel m/s²"] < 0.25 * before["accel m/s²"]
+    assert after["twist °"] < 0.5 * before["twist °"]
 
 
 def test_footmr_betters_feet_and_nothing_else_gets_worse(usual: Figures, feet: Figures) -> None:
     for figures in (usual, feet):
-        for body, most in (("lifter", 0.95), ("lifter, feet unseen", 0.85)):
+        for body, most in (("lifter", 0.985), ("lifter, feet unseen", 0.96)):
             before, after = figures[body], figures[f"{body} + footmr"]
             assert after["AJAE °"] < most * before["AJAE °"]
             assert after["N-MPJPE_F mm"] < most * before["N-MPJPE_F mm"]
             assert after["PA-MPJPE mm"] < before["PA-MPJPE mm"] + 0.5
-        assert figures["lifter + footmr"]["AJAE °"] < 0.5 * figures["analytic"]["AJAE °"]
+        assert figures["lifter + footmr"]["AJAE °"] < 0.45 * figures["analytic"]["AJAE °"]
 
 
 def test_gravity_is_found(usual: Figures) -> None:
-    assert usual[FULL]["gravity ° median"] < 4.0
-    assert usual[FULL]["gravity ° median"] < 0.6 * usual["analytic"]["gravity ° median"]
-    assert usual[FULL]["gravity ° median"] < 0.75 * usual["lifter"]["gravity ° median"]
+    assert usual[FULL]["gravity ° median"] < 3.5
+    assert usual[FULL]["gravity ° median"] < 0.8 * usual["analytic"]["gravity ° median"]
+    assert usual[FULL]["gravity ° median"] < 0.9 * usual["lifter"]["gravity ° median"]
 
 
 @pytest.mark.parametrize("stage", ["body", "feet", "orient"])
