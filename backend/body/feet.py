@@ -41,8 +41,7 @@ class FootMR:
             return self._network(obs=seen.obs[:, FOOT], cliff_cam=seen.cliff_cam, global_rot6d=legs[rows])
 
         ankles = from_6d(in_strands(motion.times, network)["ankles"].reshape(-1, 2, 6))
-        share = np.full((len(ankles), 1), SAY)
-        ankles = rotations.slerp(turned[:, sk.ANKLES], ankles, share)
+        ankles = rotations.slerp(turned[:, sk.ANKLES], ankles, SAY)
         ankles = smooth_in_view(ankles, observations["turn"].astype(float), motion.times)
         local = motion.rotations.copy()
         local[:, sk.ANKLES] = rotations.multiply(rotations.inverse(turned[:, KNEES]), ankles)

@@ -49,8 +49,8 @@ def _by_part(**parts: float) -> Tensor:
     return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
 
 
-# Where the embedded detectors see feet on the same clips (out, up, ahead; metres): heels above the sole, toes behind
-# their tips.
+# Where the embedded detectors see feet on rendered clips, from where our neutral body, with feet a twelfth longer, has
+# them (out, up, ahead; metres): heels above the sole, toes behind their tips.
 _SEEN_AT = {"heel": (0.012, 0.060, 0.033), "big_toe": (0.016, 0.014, -0.066), "ankle": (0.010, 0.032, 0.015)}
 # How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
 _BIAS = _by_part(nose=0.013, eye=0.010, ear=0.013, shoulder=0.011, elbow=0.011, wrist=0.010, hip=0.008, knee=0.007,

@@ -18,12 +18,15 @@ class Draw:
     count: int
 
     def between(self, low: float, high: float, *shape: int) -> Tensor:
+        """(B, ...) uniform from low to high."""
         return low + (high - low) * torch.rand(self.count, *shape, generator=self.random)
 
     def normal(self, *shape: int) -> Tensor:
+        """(B, ...) of unit variance."""
         return torch.randn(self.count, *shape, generator=self.random)
 
     def chance(self, probability: float, *shape: int) -> Tensor:
+        """(B, ...) bool, True with that probability."""
         return torch.rand(self.count, *shape, generator=self.random) < probability
 
     def span(self, frames: int, shortest: int, longest: int) -> Tensor:

@@ -67,7 +67,7 @@ class Batch:
         return Batch(**{k: torch.stack([x, getattr(two, k)], 1).flatten(0, 1) for k, x in vars(one).items()})
 
     def without_feet(self) -> Batch:
-        """As a detector sees it that knows COCO's 17 keypoints only, and gives no 3D points."""
+        """As a detector sees it that knows COCO's 17 keypoints only, and gives no 3D points; the box stays as it is."""
         feet = torch.tensor(IS_FOOT, device=self.obs.device)[:, None]
         return replace(self, obs=torch.where(feet, 0.0, self.obs), hints=torch.zeros_like(self.hints))
 

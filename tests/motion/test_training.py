@@ -167,6 +167,31 @@ def test_training_learns_saves_and_goes_on(motions: Path, tmp_path: Path, name: 
     assert "validation/loss" in log
 
 
+def test_an_interrupted_training_saves_and_one_may_begin_with_weights(
+    motions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(5)
+    weights = TASKS["lifter"](1, None, None).network().state_dict()
+    torch.save({"average": weights}, tmp_path / "before.pt")
+    config = tmp_path / "plan.toml"
+    config.write_text("hours = 1\nclips = 2\nframes = 20\n")
+    steps = iter(range(2))
+    learn = train.Training.learn
+
+    def interrupted(self: train.Training, *given: object) -> train.Told:
+        if next(steps, None) is None:
+            raise KeyboardInterrupt
+        return learn(self, *given)
+
+    monkeypatch.setattr(train.Training, "learn", interrupted)
+    places = {"data": motions, "validation": motions, "folder": tmp_path / "run", "start": tmp_path / "before.pt"}
+    train.train("lifter", train.Plan.read(config, **places))
+    saved = torch.load(tmp_path / "run" / "lifter.pt", weights_only=True)
+    assert saved["step"] == 2
+    for name, tensor in weights.items():
+        torch.testing.assert_close(saved["network"][name], tensor, atol=1e-3, rtol=0)  # two steps of a slow start
+
+
 def test_a_plan_with_an_unknown_word_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "plan.toml"
     config.write_text("hours = 1\nclip = 2\n")
