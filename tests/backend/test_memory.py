@@ -34,7 +34,7 @@ def finish_capture(folder: Path, frames: int) -> int:
         for i in range(0, frames, RATE):
             second["frame"], second["time"] = np.arange(i, i + RATE), np.arange(i, i + RATE) / RATE
             RecordFile(part / "person-1.bin", OBSERVATION).append(second)
-            marks = np.empty(RATE, FRAME)
+            marks = np.zeros(RATE, FRAME)
             marks["index"], marks["time"] = second["frame"], second["time"]
             RecordFile(part / "frames.bin", FRAME).append(marks)
     info = VideoInfo(Path("clip.mp4"), 1920, 1080, RATE, frames, frames / RATE, 0, "h264", "yuv420p", False, None)
