@@ -73,7 +73,7 @@ class LiveView:
         progress: Progress,
     ) -> None:
         """camera: a level one; wanted: whether the user asked for a track, as far as is known by now."""
-        self._solver, self._camera, self._standing = solver, camera, False
+        self._solver, self._camera = solver, camera
         self._wanted, self._progress = wanted, progress
         self._people: dict[int, LivePerson] = {}
 
@@ -114,10 +114,11 @@ class LiveView:
         fresh = (observations["time"] > person.emitted) & (observations["time"] <= until)
         if fresh.any():
             swapped = swaps.swapped(swaps.jumps(observations), observations["time"])
-            motion = self._solver.solve(swaps.exchanged(observations, swapped), skeleton, self._camera)
-            if not self._standing:  # once: another floor later would make everyone jump
-                steady = steadied(motion, observations["turn"])
-                self._camera, self._standing = upright_camera([(skeleton, steady)], self._camera), True
+            seen = swaps.exchanged(observations, swapped)
+            if not self._camera.measured:  # once: another floor later would make everyone jump
+                first = steadied(self._solver.solve(seen, skeleton, self._camera), seen["turn"])
+                self._camera = upright_camera([(skeleton, first)], self._camera)
+            motion = self._solver.solve(seen, skeleton, self._camera)
             motion = place(steadied(motion, observations["turn"]), self._camera)
             root = settle(RootPath.of(motion, skeleton), self._camera)
             motion.pelvis, motion.contacts = root.pelvis, root.contacts

@@ -39,7 +39,7 @@ from .observations import MOMENT, keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
-from .stages import BodySolver, Motion, Rooter, Tracker
+from .stages import BodySolver, Camera, Motion, Rooter, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world.camera import level_camera, with_lens
@@ -178,20 +178,25 @@ def choose_people(run: Run) -> list[int]:
 
 def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
     """What holds for the whole clip: every person's bone lengths, and where camera and people stand over the floor."""
-    solver, store, progress = run.solver, run.store, run.progress
-    level = level_camera(run.info)
+    ground, _ = _measured(run, people, level_camera(run.info))
+    ground, skeletons = _measured(run, people, ground.camera)  # how people lean, so how long they are, shows only now
+    for track, skeleton in skeletons.items():
+        run.progress.track(track, skeleton.offsets.astype(np.float32))
+    run.progress.stage("measure", len(people), len(people))
+    return ground, skeletons
+
+
+def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict[int, Skeleton]]:
+    """The same, given what is known of the camera."""
+    solver, store = run.solver, run.store
     motions: dict[int, tuple[Skeleton, Motion]] = {}
     for done, track in enumerate(people):
-        progress.stage("measure", done, len(people))
+        run.progress.stage("measure", done, len(people))
         samples = np.concatenate(_samples(store.person(track)))
-        skeleton = solver.measure(samples, level)
-        motions[track] = skeleton, steadied(solver.solve(samples, skeleton, level), samples["turn"])
-    ground = find_ground(motions, level, run.job.tilt, store.verticals())
-    skeletons = {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
-    for track, skeleton in skeletons.items():
-        progress.track(track, skeleton.offsets.astype(np.float32))
-    progress.stage("measure", len(people), len(people))
-    return ground, skeletons
+        skeleton = solver.measure(samples, camera)
+        motions[track] = skeleton, steadied(solver.solve(samples, skeleton, camera), samples["turn"])
+    ground = find_ground(motions, camera, run.job.tilt, store.verticals())
+    return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
 
 
 def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[SolvedPerson]:

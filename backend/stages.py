@@ -86,7 +86,8 @@ class Tracker(Protocol):
 class Camera:
     """A pinhole camera standing in the world. focal in pixels; center (2,), size (2,) pixels.
 
-    rotation (4,) and position t (3,): x_camera = rotate(rotation, x_world) + t.
+    rotation (4,) and position t (3,): x_camera = rotate(rotation, x_world) + t. measured: which way is up was found
+    out from the clip, not assumed.
     """
 
     focal: float
@@ -94,6 +95,7 @@ class Camera:
     size: Array
     rotation: Array
     t: Array
+    measured: bool = False
 
 
 @dataclass

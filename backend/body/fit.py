@@ -23,7 +23,7 @@ from . import seen
 
 # Joints that may be corrected, and how far off the network may have left them (one standard deviation, degrees).
 TURNED = {
-    "pelvis": 5.0, "spine2": 5.0,
+    "pelvis": 3.0, "spine2": 5.0,
     "left_hip": 10.0, "right_hip": 10.0, "left_knee": 10.0, "right_knee": 10.0,
     "left_shoulder": 15.0, "right_shoulder": 15.0, "left_elbow": 15.0, "right_elbow": 15.0,
 }  # fmt: skip

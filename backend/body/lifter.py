@@ -29,6 +29,7 @@ BODY = 22  # joints that it turns
 USUAL, MOST_DOUBT = 0.05, 4.0  # metres of expected error; how much it may count
 GUESS = (2.0, 3.0)  # doubt from which on the landmarks have a say, and from which on they decide
 SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ
+LEANING = 1.0  # seconds over which somebody's lean is misjudged alike
 SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
 
 
@@ -43,7 +44,7 @@ class LifterSolver(AnalyticSolver):
         say, given the poses."""
         points, _ = seen_points(observations, camera)
         found = self._lift(observations, points, camera)
-        turned = sk.to_global(_local(found["camera"], found["pose"]))
+        turned = sk.to_global(_local(found, observations, camera))
         size = size_of(super().measure(observations, camera))
         return measured(turned, observations, camera, 1 + SIZE_TOLD * (size - 1))
 
@@ -60,7 +61,7 @@ class LifterSolver(AnalyticSolver):
         times = observations["time"].astype(float)
         found = self._lift(observations, points, camera)
         error = np.exp(found["error"].astype(float))
-        local = _local(found["camera"], found["pose"])
+        local = _local(found, observations, camera)
         smooth = filtered(points, weights, times)
         if (share := _fallback(error, times)).any():
             # Nobody has shown the network such a pose: what the 3D landmarks say is better than its guess.
@@ -74,16 +75,13 @@ class LifterSolver(AnalyticSolver):
         with_hands(turned, smooth, weights, observations["hands"], times, skeleton)
         confidence = joint_confidence(weights, observations["hands"][..., 3])
         confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
-        # The root in camera space and in gravity-view coordinates: what takes one to the other knows what is down.
-        root, upright = from_6d(found["camera"]), from_6d(found["gravity"])
-        down = rotations.rotate(rotations.multiply(root, rotations.inverse(upright)), [0.0, 1.0, 0.0])
         return Motion(
             times,
             sk.to_local(turned),
             pelvis,
             confidence,
             np.zeros((len(times), len(sk.CONTACTS)), np.uint8),
-            down=down,
+            down=_down(found),
             still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
         )
 
@@ -99,11 +97,28 @@ def _fallback(error: Array, times: Array) -> Array:
     return np.asarray(np.clip((doubt - GUESS[0]) / (GUESS[1] - GUESS[0]), 0.0, 1.0))
 
 
-def _local(camera: NDArray[np.float32], pose: NDArray[np.float32]) -> Array:
-    """Root (T, 6) in camera space and pose (T, 21, 6) -> rotations (T, 55, 4); what is not in them hangs still."""
-    local = np.broadcast_to(rotations.IDENTITY, (len(camera), sk.COUNT, 4)).copy()
-    local[:, 0], local[:, 1:BODY] = from_6d(camera), from_6d(pose)
+def _local(found: dict[str, NDArray[np.float32]], observations: NDArray[Any], camera: Camera) -> Array:
+    """The network's pose as rotations (T, 55, 4), root in camera space; what is not in it hangs still.
+
+    How far somebody leans along the line of sight hardly shows in a picture; how people stand to gravity is well known.
+    So once it has been measured which way is up, the root is turned by as much as the network has that wrong: what it
+    says in gravity-view coordinates holds (as in GVHMR).
+    """
+    local = np.broadcast_to(rotations.IDENTITY, (len(observations), sk.COUNT, 4)).copy()
+    local[:, 0], local[:, 1:BODY] = from_6d(found["camera"]), from_6d(found["pose"])
+    if camera.measured:
+        turns, times = observations["turn"].astype(float), observations["time"].astype(float)
+        down = rotations.rotate(rotations.multiply(turns, camera.rotation), [0.0, 0.0, -1.0])
+        lean = rotations.to_axis_angle(rotations.between(_down(found), down))
+        lean = local_average(lean[:, None], times, LEANING)[:, 0]
+        local[:, 0] = rotations.multiply(rotations.from_axis_angle(lean), local[:, 0])
     return local
+
+
+def _down(found: dict[str, NDArray[np.float32]]) -> Array:
+    """(T, 3) gravity's direction in camera space: what takes the root from gravity-view coordinates there knows it."""
+    to_camera = rotations.multiply(from_6d(found["camera"]), rotations.inverse(from_6d(found["gravity"])))
+    return rotations.rotate(to_camera, [0.0, 1.0, 0.0])
 
 
 def with_hands(

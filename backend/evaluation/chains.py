@@ -134,8 +134,13 @@ def measure(chain: BodySolver, seen: list[Clip]) -> dict[str, float]:
 
 
 def _figures(chain: BodySolver, clip: Clip) -> dict[str, Array]:
-    skeleton = chain.measure(clip.observations, clip.camera)
-    motion = chain.solve(clip.observations, skeleton, clip.camera)
+    turns = clip.observations["turn"].astype(float)
+    camera = clip.camera
+    for _ in range(2):  # as the pipeline does: then it is known which way is up
+        skeleton = chain.measure(clip.observations, camera)
+        motion = chain.solve(clip.observations, skeleton, camera)
+        camera = upright_camera([(skeleton, steadied(motion, turns))], camera)
+    up = rotations.rotate(rotations.multiply(turns, camera.rotation), [0.0, 0.0, 1.0])
     turned, joints = sk.forward_kinematics(skeleton, motion.rotations, motion.pelvis)
     true_turned, true_joints = sk.forward_kinematics(clip.skeleton, clip.local, clip.pelvis)
     feet, true_feet = (
@@ -151,10 +156,13 @@ def _figures(chain: BodySolver, clip: Clip) -> dict[str, Array]:
         "N-MPJPE_F mm": 1000 * metrics.foot_mpjpe(feet, true_feet),
         "twist °": np.concatenate([_twist(motion.rotations, clip.local, joint) for joint in LIMBS]),
     }
-    level = upright_camera([(skeleton, steadied(motion, clip.observations["turn"].astype(float)))], clip.camera)
-    up = rotations.rotate(level.rotation, [0.0, 0.0, 1.0])
-    figures["gravity °"] = metrics.gravity_error(-up[None], clip.down[:1])
-    return figures
+    own, true_own = (
+        rotations.rotate(rotations.inverse(t[:, 0]), u) for t, u in ((turned, up), (true_turned, -clip.down))
+    )
+    return figures | {
+        "lean °": metrics.gravity_error(own, true_own),
+        "gravity °": metrics.gravity_error(-up, clip.down),
+    }
 
 
 def _twist(found: Array, true: Array, joint: int) -> Array:

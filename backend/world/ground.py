@@ -22,6 +22,7 @@ BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
 EDGES_OFF = np.radians(12.0)
 NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
+FEW = 8  # planted feet that tell nothing yet
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
@@ -56,7 +57,7 @@ def find_ground(
     heights = {}
     for track, (skeleton, motion) in people.items():
         planted = _planted(skeleton, motion, up)
-        if len(planted) >= 8:
+        if len(planted) >= FEW:
             heights[track] = to_world(planted, camera)[:, 2]
     if not heights:
         return Ground(camera, dict.fromkeys(people, 1.0))
@@ -87,14 +88,27 @@ def upright_camera(
     """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
     looking along the world's +y.
 
-    people: motions in camera space (a subsample of frames will do; time gaps are harmless). tilt: degrees that the
-    camera looks down, where they are known; verticals (F, 6): what frames say of the vertical, see `vertical`.
+    people: motions in camera space (a subsample of frames will do; time gaps are harmless). camera: one that was
+    measured keeps its up. tilt: degrees that the camera looks down, where they are known; verticals (F, 6): what frames
+    say of the vertical, see `vertical`.
     """
-    level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
+    up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
+    if not camera.measured:
+        up = _up(people, up, tilt, verticals)
+    start = people[0][1].pelvis[0]
+    feet = np.concatenate([_planted(skeleton, motion, up) for skeleton, motion in people])
+    if len(feet) >= FEW:
+        floor = float(np.median(feet @ up))
+    else:  # nobody stood still: the lowest points of the feet
+        floor = min(float(np.quantile(contact_points(s, m) @ up, 0.05)) for s, m in people)
+    return _standing(camera, up, start - (start @ up - floor) * up)
+
+
+def _up(people: list[tuple[Skeleton, Motion]], level: Array, tilt: float | None, verticals: Array | None) -> Array:
+    """(3,) which way is up in camera space, if it is about `level`: see `upright_camera`."""
     told = any(motion.spread is not None for _, motion in people)  # the network knows that cameras are held level
     sigma = ANYHOW_SIGMA if told else LEVEL_SIGMA
     precision, pull = np.eye(3) / sigma**2, level / sigma**2
-    feet = []
     for skeleton, motion in people:
         if motion.down is not None and motion.spread is not None:
             direction, sigma = _told_up(motion.down, motion.spread)
@@ -105,8 +119,7 @@ def upright_camera(
             precision += np.eye(3) * certainty / BODY_SIGMA**2
             pull += direction * certainty / BODY_SIGMA**2
         planted = _planted(skeleton, motion, normalize(pull))
-        if len(planted) >= 8:
-            feet.append(planted)
+        if len(planted) >= FEW:
             precision += _spread(planted) / FLOOR_SIGMA**2
     up = normalize(np.linalg.solve(precision, pull))
     edges = None if verticals is None else vertical.matrix(verticals)
@@ -115,13 +128,7 @@ def upright_camera(
         up = normalize(np.linalg.solve(precision + EDGES * edges / EDGES_SIGMA**2, pull))
     if tilt is not None:
         up = np.append(normalize(up[:2]) * np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
-
-    start = people[0][1].pelvis[0]
-    if feet:
-        floor = float(np.median(np.concatenate(feet) @ up))
-    else:  # nobody stood still: the lowest points of the feet
-        floor = min(float(np.quantile(contact_points(s, m) @ up, 0.05)) for s, m in people)
-    return _standing(camera, up, start - (start @ up - floor) * up)
+    return up
 
 
 def _standing(camera: Camera, up: Array, origin: Array) -> Camera:
@@ -131,7 +138,7 @@ def _standing(camera: Camera, up: Array, origin: Array) -> Camera:
         forward = np.array([0.0, -1.0, 0.0]) + up[1] * up
     y = normalize(forward)
     world_axes = np.stack([np.cross(y, up), y, up], axis=-1)
-    return replace(camera, rotation=rotations.from_matrix(world_axes), t=origin)
+    return replace(camera, rotation=rotations.from_matrix(world_axes), t=origin, measured=True)
 
 
 def _told_up(down: Array, spread: Array) -> tuple[Array, float]:

@@ -60,6 +60,15 @@ def test_the_world_is_upright_and_the_floor_at_zero(pitch: float, roll: float) -
     assert height == pytest.approx(1.2, abs=0.1 + 0.02 * tilt)
 
 
+def test_a_camera_that_was_measured_keeps_its_up_and_gets_the_floor_of_these_people() -> None:
+    body, motion = stepping(120)
+    true = camera_at(height=1.2, distance=4.0, pitch=0.35, roll=0.1)
+    up = rotations.rotate(true.rotation, [0.0, 0.0, 1.0])
+    found = upright_camera([(body, seen_by(true, motion))], replace(true, t=np.zeros(3), measured=True))
+    np.testing.assert_allclose(rotations.rotate(found.rotation, [0.0, 0.0, 1.0]), up, atol=1e-9)
+    assert to_world(np.zeros(3), found)[2] == pytest.approx(1.2, abs=0.02)
+
+
 def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     body, motion = stepping(120)
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
