@@ -1,4 +1,5 @@
-"""Feet that stand do not turn: what they turn by is noise, and would make them slide about their middle."""
+"""Feet that stand do not turn: what they turn by is noise, and would make them slide about their middle. And with heel
+and toes on it they lie on the floor."""
 
 from __future__ import annotations
 
@@ -13,11 +14,16 @@ STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held
 # One standard deviation, radians: how far off the body engine leaves a foot, which it does for several frames alike;
 # what a standing foot turns by in a thirtieth of a second; and by how much a correction may change in that time.
 OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.4), np.radians(3.0)
+# How far a standing foot's sole lies off the level (there are slopes, and contacts that are none), and how far it is
+# found off it when it starts to look like something else: tiptoes, the edge of a step.
+LEVEL, STEEP = np.radians(6.0), np.radians(20.0)
 ROUNDS = 3
+_SOLE, _UP = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # away from the sole in a foot's axes; up in the world
 
 
 def planted_turns(turned: Array, still: Array, times: Array) -> Array:
-    """Rotations (T, 2, 4), in world axes, that keep standing feet from turning and come and go gently.
+    """Rotations (T, 2, 4), in world axes, that keep standing feet from turning, lay them on the floor, and come and go
+    gently.
 
     turned (T, 2, 4): orientations of the left and right foot, world; still (T, 4): how likely heel and toes stand, in
     `skeleton.CONTACTS` order; times (T,) seconds. Where nothing is known (0.5), feet are held loosely.
@@ -29,8 +35,10 @@ def planted_turns(turned: Array, still: Array, times: Array) -> Array:
 
 
 def _held(own: Array, stands: Array, times: Array) -> Array:
-    """argmin over turns x (T, 4) of  |x|^2 / OFF^2  +  |turn of x own between frames|^2 / TURN^2 while standing
-    +  |change of x|^2 / CHANGE^2, by Gauss-Newton. One foot: own (T, 4), stands (T,) 0..1."""
+    """argmin over turns x (T, 4) of  |x|^2 / OFF^2  +  |change of x|^2 / CHANGE^2, and while standing
+    +  |turn of x own between frames|^2 / TURN^2  +  |tip of x own off the level|^2 / LEVEL^2 (robust), by Gauss-Newton.
+
+    One foot: own (T, 4), stands (T,) 0..1."""
     turn = np.broadcast_to(rotations.IDENTITY, own.shape)
     if len(own) < 2:
         return turn
@@ -49,5 +57,10 @@ def _held(own: Array, stands: Array, times: Array) -> Array:
         right = -vector / OFF**2
         right[:-1] += pull
         right[1:] -= pull
-        turn = rotations.multiply(rotations.from_axis_angle(solveh_banded(band, right)), turn)
+        tip = rotations.to_axis_angle(rotations.between(rotations.rotate(now, _SOLE), _UP))  # about level axes
+        flat = stands / LEVEL**2 / (1 + (np.linalg.norm(tip, axis=-1) / STEEP) ** 2) ** 2
+        right += flat[:, None] * tip
+        laid = band + flat * [[0.0], [1.0]]
+        more = np.column_stack([solveh_banded(laid, right[:, :2]), solveh_banded(band, right[:, 2])])
+        turn = rotations.multiply(rotations.from_axis_angle(more), turn)
     return np.asarray(turn)

@@ -186,7 +186,8 @@ def turning(turned: np.ndarray) -> float:
 def test_a_standing_foot_does_not_turn_and_a_moving_one_may() -> None:
     random, times = np.random.default_rng(4), np.arange(90) / 30.0
     heading = np.outer(np.concatenate([np.zeros(30), np.linspace(0, 0.6, 30), np.full(30, 0.6)]), [0.0, 0.0, 1.0])
-    own = rotations.from_axis_angle(heading[:, None] + random.normal(0, 0.03, (90, 2, 3)))
+    shown = rotations.from_axis_angle(heading[:, None] + random.normal(0, 0.03, (90, 2, 3)))
+    own = rotations.multiply(shown, sk.Y_UP_TO_Z_UP)
     still = np.full((90, 4), 0.05)
     still[30:60, :2] = 0.95  # left heel and toes stand, though their heading drifts
     held = rotations.multiply(planted_turns(own, still, times), own)
@@ -197,6 +198,25 @@ def test_a_standing_foot_does_not_turn_and_a_moving_one_may() -> None:
     # The correction comes and goes gently: no step where the foot is put down.
     change = rotations.angle_between(*(planted_turns(own, still, times)[rows, 0] for rows in (slice(1, 31), slice(30))))
     assert change.max() < 0.08
+
+
+@pytest.mark.parametrize(("seen", "most"), [(12.0, 4.0), (-10.0, 3.5)])
+def test_a_standing_foot_lies_on_the_floor(seen: float, most: float) -> None:
+    times, still = np.arange(90) / 30.0, np.full((90, 4), 0.95)
+    tipped = rotations.from_axis_angle(np.radians([seen, 0.0, 0.0]))
+    own = np.broadcast_to(rotations.multiply(tipped, sk.Y_UP_TO_Z_UP), (90, 2, 4))
+    held = rotations.multiply(planted_turns(own, still, times), own)
+    sole = rotations.rotate(held, [0.0, 1.0, 0.0])
+    assert np.degrees(np.arccos(sole[..., 2])).max() < most
+    ahead = rotations.rotate(held, [0.0, 0.0, 1.0])
+    np.testing.assert_allclose(ahead[..., 0], 0.0, atol=1e-6)  # and points where it pointed
+
+
+def test_a_foot_on_tiptoe_stays_there() -> None:
+    times, still = np.arange(90) / 30.0, np.full((90, 4), 0.95)
+    tipped = rotations.from_axis_angle(np.radians([55.0, 0.0, 0.0]))
+    own = np.broadcast_to(rotations.multiply(tipped, sk.Y_UP_TO_Z_UP), (90, 2, 4))
+    assert np.degrees(rotations.angle_between(planted_turns(own, still, times), rotations.IDENTITY)).max() < 7.0
 
 
 def test_feet_turn_without_anything_else_moving() -> None:
