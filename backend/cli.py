@@ -178,8 +178,13 @@ def _references(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     if options.motions:
         return _evaluate_networks(options)
-    if not (options.takes and options.against):
-        raise MocapError("bad-request", "Takes and what to measure them --against are wanted, or --motions.")
+    if not options.takes:
+        raise MocapError("bad-request", "Takes are wanted, or --motions.")
+    if not options.against:
+        from .evaluation import alone
+
+        print(alone.table(options.takes))
+        return 0
     from .evaluation import compare
 
     pairs = compare.match(options.takes, options.against)
@@ -314,9 +319,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_mesh)
 
-    command = commands.add_parser("evaluate", help="measure takes against references (takes that hold the truth)")
+    command = commands.add_parser("evaluate", help="measure takes, by themselves or against the truth")
     command.add_argument("takes", type=Path, nargs="*", metavar="TAKE")
-    command.add_argument("--against", type=Path, nargs="+", metavar="TRUTH")
+    command.add_argument("--against", type=Path, nargs="+", metavar="TRUTH", help="takes that hold it")
     command.add_argument(
         "--motions", type=Path, metavar="MOTIONS.npz", help="instead: the engines on these, synthesised (needs torch)"
     )

@@ -76,7 +76,7 @@ def match(takes: list[Path], references: list[Path]) -> list[Pair]:
     the index (.json) of several; a reference may know of the feet in the picture only, see `benchmarks`.
     Raises MocapError take-unreadable.
     """
-    found = [read_take(file) for given in takes for file in _listed(given)]
+    found = [read_take(file) for given in takes for file in listed(given)]
     true = [(path, _read_reference(path)) for path in references]
     known = {_video(take)[1] for take in found} & {_video(reference)[1] for _, reference in true} - {""}
     clips: dict[str, tuple[list[Take], list[tuple[Path, Take]]]] = defaultdict(lambda: ([], []))
@@ -93,7 +93,8 @@ def _read_reference(path: Path) -> Take:
     return reference if "feet2d" in reference else read_take(path)
 
 
-def _listed(path: Path) -> list[Path]:
+def listed(path: Path) -> list[Path]:
+    """A take, or the takes of an index (.json). Raises MocapError take-unreadable."""
     if path.suffix != ".json":
         return [path]
     try:
@@ -322,18 +323,20 @@ def table(result: dict[str, Any]) -> str:
     lines = [["clip", *(COLUMNS[name] for name in names)]]
     for row in rows:
         shown = [row.get(name) for name in names]
-        lines.append([f"{row['clip']} {row['person']}".strip(), *("–" if v is None else _number(v) for v in shown)])
-    joints = [[name, *map(_number, row.values())] for name, row in result["joints"].items()]
+        lines.append([f"{row['clip']} {row['person']}".strip(), *("–" if v is None else number(v) for v in shown)])
+    joints = [[name, *map(number, row.values())] for name, row in result["joints"].items()]
     parts = [lines, [["joint", "place mm", "turn °"], *joints]] if joints else [lines]
-    return "\n\n".join(map(_aligned, parts))
+    return "\n\n".join(map(aligned, parts))
 
 
-def _aligned(lines: list[list[str]]) -> str:
+def aligned(lines: list[list[str]]) -> str:
+    """A Markdown table of cells, the first line its headings."""
     widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     text = [" | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines]
     text.insert(1, " | ".join(["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]))
     return "\n".join(f"| {line} |" for line in text)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Three digits or so."""
     return f"{value:.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:.1f}"

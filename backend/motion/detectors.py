@@ -6,11 +6,11 @@ embedded detectors on rendered clips (docs/detectors.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
+from ..body.seen import CARRIERS, JOINTS, OFFSETS
+from ..body.seen import KEYPOINTS as AT_JOINTS
 from ..body.tokens import BOX_MARGIN, FEW, HINTS, KEYPOINTS, SEEN
 from ..core import keypoints, skeleton
 from .draw import Draw
@@ -18,17 +18,17 @@ from .kinematics import attached, matrix_from_axis_angle
 
 _JOINT = skeleton.INDEX
 _BODY = skeleton.neutral()
-# Landmarks that no joint gives, on the joints that carry them (metres, rest frame).
+# Landmarks that no joint gives, on the joints that carry them (metres, rest frame). The face lies about SMPL-X's eyes
+# as on the rendered clips.
 _CARRIED = {
-    "nose": ("head", (0.0, 0.053, 0.1)),
-    "left_eye": ("head", (0.032, 0.09, 0.085)),
-    "right_eye": ("head", (-0.032, 0.09, 0.085)),
-    "left_ear": ("head", (0.075, 0.06, 0.0)),
-    "right_ear": ("head", (-0.075, 0.06, 0.0)),
+    "nose": ("head", (0.0, 0.028, 0.106)),
+    "left_eye": ("head", (0.032, 0.057, 0.088)),
+    "right_eye": ("head", (-0.032, 0.057, 0.088)),
+    "left_ear": ("head", (0.070, 0.038, 0.025)),
+    "right_ear": ("head", (-0.070, 0.038, 0.025)),
     **{name: (skeleton.JOINTS[j], tuple(p)) for name, (j, p) in _BODY.points.items() if name in skeleton.FOOT_POINTS},
 }
 _POINTS = keypoints.BODY + keypoints.FEET
-_FROM_JOINT = [(k, _JOINT[name]) for k, name in enumerate(_POINTS) if name in _JOINT]
 _FROM_POINT = [(k, *_CARRIED[name]) for k, name in enumerate(_POINTS) if name in _CARRIED]
 _HINT_POINTS = [_POINTS.index(name.replace("foot_index", "big_toe")) for name in HINTS]
 _HINT_HIPS = [HINTS.index("left_hip"), HINTS.index("right_hip")]
@@ -50,8 +50,8 @@ def _by_part(**parts: float) -> Tensor:
 
 
 # Where the embedded detectors see feet on rendered clips, from where our neutral body, with feet a twelfth longer, has
-# them (out, up, ahead; metres): heels above the sole, toes behind their tips.
-_SEEN_AT = {"heel": (0.012, 0.060, 0.033), "big_toe": (0.016, 0.014, -0.066), "ankle": (0.010, 0.032, 0.015)}
+# them (out, up, ahead; metres): heels above the sole, toes behind their tips. `body.seen` tells it of joints.
+_SEEN_AT = {"heel": (0.012, 0.060, 0.033), "big_toe": (0.016, 0.014, -0.066)}
 # How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
 _BIAS = _by_part(nose=0.013, eye=0.010, ear=0.013, shoulder=0.011, elbow=0.011, wrist=0.010, hip=0.008, knee=0.007,
                  ankle=0.011, toe=0.011, heel=0.014)  # fmt: skip
@@ -71,30 +71,27 @@ def keypoints_3d(
     Detectors place each point elsewhere on the body than the skeleton does, and on each person elsewhere again;
     embedded (B,): whether the embedded ones look.
     """
-    aside = embedded * draw.between(0.8, 1.2) * (level[:, 0, 0, 0] > 0) * size
+    aside = (embedded * draw.between(0.8, 1.2) * size)[:, None, None, None] * (level > 0)
     out = joints.new_empty(*joints.shape[:2], KEYPOINTS, 3)
     places, names, offsets = zip(*_FROM_POINT, strict=True)
     longer = torch.where(torch.tensor([_POINTS[k] in keypoints.FEET for k in places]), foot[:, None], 1.0)
     rest = torch.tensor(offsets, dtype=torch.float32)[None, None] * (size[:, None] * longer)[:, None, :, None]
-    rest = rest + aside[:, None, None, None] * _seen_at(places)
-    rest = (rest + 0.008 * level * draw.normal(1, len(names), 3)).expand(*joints.shape[:2], -1, -1)
+    rest = rest + aside * torch.tensor([_seen_at(_POINTS[k]) for k in places])
+    on_head = torch.tensor([name == "head" for name in names])[:, None]
+    rest = rest + level * (0.008 * draw.normal(1, len(names), 3) + 0.012 * on_head * draw.normal(1, 1, 3))
+    rest = rest.expand(*joints.shape[:2], -1, -1)
     out[:, :, list(places)] = attached(turned, joints, [_JOINT[n] for n in names], rest)
-    near, carriers = ([pair[i] for pair in _FROM_JOINT] for i in (0, 1))
-    vague = level * _VAGUE[near, None].to(level.device)
-    shift = vague * draw.normal(1, len(near), 3) + aside[:, None, None, None] * _seen_at(near)
-    shift = shift.expand(*joints.shape[:2], -1, -1)
-    out[:, :, near] = attached(turned, joints, carriers, shift)
+    shift = level * _VAGUE[AT_JOINTS, None].to(level.device) * draw.normal(1, len(AT_JOINTS), 3)
+    shift = shift + aside * torch.tensor(OFFSETS, dtype=torch.float32)
+    out[:, :, AT_JOINTS] = joints[:, :, JOINTS] + (turned[:, :, CARRIERS] @ shift[..., None])[..., 0]
     return out
 
 
-def _seen_at(points: Sequence[int]) -> Tensor:
-    """(N, 3) metres from where keypoints are on the neutral body to where the embedded detectors see them."""
-    out = torch.zeros(len(points), 3)
-    for row, name in enumerate(_POINTS[k] for k in points):
-        side, _, part = name.partition("_")
-        if part in _SEEN_AT:
-            out[row] = torch.tensor(_SEEN_AT[part]) * torch.tensor([1.0 if side == "left" else -1.0, 1.0, 1.0])
-    return out
+def _seen_at(point: str) -> tuple[float, float, float]:
+    """From where a point of the foot is on the neutral body to where the embedded detectors see it, metres."""
+    side, _, part = point.partition("_")
+    out, up, ahead = _SEEN_AT.get(part, (0.0, 0.0, 0.0))
+    return out if side == "left" else -out, up, ahead
 
 
 def detect(
@@ -175,8 +172,8 @@ def _hints(
     points = points - points[:, :, _HINT_HIPS].mean(2, keepdim=True)
     points[..., 2] = _mirrored_feet(draw, points[..., 2], level[..., 0])
     # The model leans bodies and flattens depth.
-    spread = torch.deg2rad(torch.tensor([1.0, 0.8, 0.0]))
-    lean = spread * (5.0 * draw.normal(1, 3) + torch.tensor([4.0, 10.0, 0.0]) * draw.wander(frames, 3, memory=0.9))
+    always, sway = torch.tensor([7.0, 5.0, 1.0]), torch.tensor([4.0, 10.0, 2.0])
+    lean = torch.deg2rad(always * draw.normal(1, 3) + sway * draw.wander(frames, 3, memory=0.9))
     points = points @ matrix_from_axis_angle(lean * level[..., 0]).transpose(-1, -2)
     flat = 1 - level[..., 0] * draw.between(0.05, 0.45)[:, None, None]
     points[..., 2] = points[..., 2] * flat.clamp_min(0.4)

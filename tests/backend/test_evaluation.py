@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend.body import seen
 from backend.core import rotations, skeleton
 from backend.core.errors import MocapError
-from backend.core.take import NpzWriter
-from backend.evaluation import compare, detectors, metrics
+from backend.core.take import NpzWriter, read_take
+from backend.evaluation import alone, compare, detectors, metrics
 
 RANDOM = np.random.default_rng(3)
 RATE = 30.0
@@ -186,6 +187,32 @@ def test_an_index_stands_for_its_takes(tmp_path: Path) -> None:
     with pytest.raises(MocapError) as caught:
         compare.match([index], truths)
     assert caught.value.code == "take-unreadable"
+
+
+def test_a_take_by_itself_tells_how_feet_slide_and_how_well_it_fits_the_picture(tmp_path: Path) -> None:
+    path = write_take(tmp_path / "a.npz", "a.mp4")
+    with np.load(path) as data:
+        arrays = dict(data)
+    slid = np.arange(60)[:, None, None] / RATE * [0.04, 0.0, 0.0]  # 4 cm/s
+    arrays |= {"joints": arrays["joints"] + slid, "keypoints_foot": arrays["keypoints_foot"] + slid}
+    arrays["contacts"] = np.tile(np.array([1, 1, 1, 0], np.uint8), (60, 1))
+    take = read_take(path)
+    turned, _ = skeleton.forward_kinematics(skeleton.neutral(), take.rotations, np.zeros((60, 3)))
+    take.arrays.update(arrays)
+    places = compare.project(take, seen.seen_points(turned, arrays["joints"]))
+    arrays["keypoints2d"] = np.zeros((60, 133, 3))
+    arrays["keypoints2d"][:, seen.KEYPOINTS, :2] = places + [0.02 * compare.box_size(take).mean(), 0.0]
+    arrays["keypoints2d"][:, seen.KEYPOINTS, 2] = 0.9
+    arrays["keypoints2d"][:30, seen.KEYPOINTS[0]] = 0.0  # not seen: not compared
+    with NpzWriter(path) as file:
+        for name, value in arrays.items():
+            file.put(name, value)
+    figures = alone.measure(read_take(path))
+    assert figures["standing %"] == 75.0
+    assert figures["slide cm/s, median"] == pytest.approx(4.0, abs=0.01)
+    assert figures["mean"] == pytest.approx(4.0, abs=0.01)
+    assert figures["reprojection %"] == pytest.approx(2.0, abs=0.1)
+    assert "| a " in alone.table([path])
 
 
 def test_detectors_need_somebody_to_look_at() -> None:

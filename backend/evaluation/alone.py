@@ -1,0 +1,52 @@
+"""What takes tell of themselves, where nobody knows the truth: feet that should stand still, and the person in the
+picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..body import seen
+from ..core import skeleton as sk
+from ..core.take import Take, read_take
+from . import metrics
+from .compare import BODY, CONTACT_POINTS, aligned, box_size, listed, number, project
+
+SURE = 0.5  # confidence from which on a keypoint is compared
+
+
+def measure(take: Take) -> dict[str, float | int]:
+    """Heading, with its unit -> figure, over all frames of a take.
+
+    slide: of heels and toes over each step between two frames in which the take has them standing. reprojection: from
+    where the take's body would show shoulders, elbows, wrists, hips, knees and ankles to the detected ones, share of
+    the person's box; median.
+    """
+    rate = float(1.0 / np.median(np.diff(take.times)))
+    feet, joints = take["keypoints_foot"][:, CONTACT_POINTS].astype(float), take["joints"].astype(float)
+    stretches = metrics.runs(take.times, 1.0 / rate)
+    slide = np.concatenate([metrics.foot_skate(feet[part], take["contacts"][part], rate) for part in stretches])
+    jitter = np.concatenate([metrics.jitter(joints[part][:, BODY], rate) for part in stretches])
+
+    turned, _ = sk.forward_kinematics(sk.neutral(), take.rotations, np.zeros((len(take), 3)))
+    pixels = project(take, seen.seen_points(turned, joints))
+    found = take["keypoints2d"][:, seen.KEYPOINTS].astype(float)
+    off = np.linalg.norm(pixels - found[..., :2], axis=-1) / box_size(take)[:, None]
+    off = off[found[..., 2] > SURE]
+    return {
+        "frames": len(take),
+        "standing %": 100.0 * float((take["contacts"] > 0).mean()),
+        "slide cm/s, median": float(np.median(slide)) if len(slide) else np.nan,
+        "mean": float(slide.mean()) if len(slide) else np.nan,
+        "reprojection %": 100.0 * float(np.median(off)) if len(off) else np.nan,
+        "jitter 10m/s³": float(jitter.mean()) if len(jitter) else np.nan,
+    }
+
+
+def table(paths: list[Path]) -> str:
+    """The figures of takes, or of all takes of an index (.json), as Markdown. Raises MocapError take-unreadable."""
+    found = {path.stem: measure(read_take(path)) for given in paths for path in listed(given)}
+    lines = [["take", *next(iter(found.values()))]]
+    lines += [[name, *("–" if np.isnan(v) else number(v) for v in row.values())] for name, row in found.items()]
+    return aligned(lines)
