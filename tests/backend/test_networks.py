@@ -1,4 +1,4 @@
-"""The shipped networks, held to their figures on clips of people whom no training has seen (eight as people move,
+"""The shipped networks, held to their figures on clips of people whom no training has seen (nine as people move,
 three with ankles as people rarely hold them; `packaging/validation_clips.py` made them). Bounds have a margin: what
 fails here is a worse network, not a bad day."""
 
@@ -18,7 +18,7 @@ from backend.evaluation.metrics import gravity_error
 from backend.world.ground import upright_camera
 from backend.world.steady import steadied
 
-USUAL = 8
+USUAL = 9
 CLIPS = chains.read_clips(Path(__file__).parents[1] / "golden" / "motion_clips.npz")
 FULL = "lifter + footmr + orientcorrect"
 
@@ -43,19 +43,19 @@ def test_the_lifter_is_better_than_what_it_replaces(usual: Figures) -> None:
 
 
 def test_footmr_betters_feet_and_nothing_else_gets_worse(usual: Figures, feet: Figures) -> None:
-    for figures in (usual, feet):
+    for figures, of_analytic in ((usual, 0.45), (feet, 0.6)):
         for body, most in (("lifter", 0.985), ("lifter, feet unseen", 0.96)):
             before, after = figures[body], figures[f"{body} + footmr"]
             assert after["AJAE °"] < most * before["AJAE °"]
             assert after["N-MPJPE_F mm"] < most * before["N-MPJPE_F mm"]
             assert after["PA-MPJPE mm"] < before["PA-MPJPE mm"] + 0.5
-        assert figures["lifter + footmr"]["AJAE °"] < 0.45 * figures["analytic"]["AJAE °"]
+        assert figures["lifter + footmr"]["AJAE °"] < of_analytic * figures["analytic"]["AJAE °"]
 
 
 def test_gravity_is_found(usual: Figures) -> None:
     assert usual[FULL]["gravity ° median"] < 3.5
     assert usual[FULL]["gravity ° median"] < 0.8 * usual["analytic"]["gravity ° median"]
-    assert usual[FULL]["gravity ° median"] < 0.9 * usual["lifter"]["gravity ° median"]
+    assert usual[FULL]["95th"] < 0.8 * usual["lifter"]["95th"]
 
 
 def test_people_lean_less_wrongly_once_it_is_known_which_way_is_up() -> None:
