@@ -16,7 +16,7 @@ STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held
 OFF, TURN, CHANGE = np.radians(15.0), np.radians(0.4), np.radians(3.0)
 # How far a standing foot's sole lies off the level (there are slopes, and contacts that are none), and how far it is
 # found off it when it starts to look like something else: tiptoes, the edge of a step.
-LEVEL, STEEP = np.radians(6.0), np.radians(20.0)
+LEVEL, STEEP = np.radians(6.0), np.radians(12.0)
 ROUNDS = 3
 _SOLE, _UP = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])  # away from the sole in a foot's axes; up in the world
 
