@@ -30,6 +30,7 @@ USUAL, MOST_DOUBT = 0.05, 4.0  # metres of expected error; how much it may count
 GUESS = (2.0, 3.0)  # doubt from which on the landmarks have a say, and from which on they decide
 SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ
 LEANING = 1.0  # seconds over which somebody's lean is misjudged alike
+CONFUSED = np.radians(30.0)  # of lean from which on it is none: in a somersault the network does not know what is down
 SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
 
 
@@ -110,6 +111,7 @@ def _local(found: dict[str, NDArray[np.float32]], observations: NDArray[Any], ca
         turns, times = observations["turn"].astype(float), observations["time"].astype(float)
         down = rotations.rotate(rotations.multiply(turns, camera.rotation), [0.0, 0.0, -1.0])
         lean = rotations.to_axis_angle(rotations.between(_down(found), down))
+        lean /= 1 + (np.linalg.norm(lean, axis=-1, keepdims=True) / CONFUSED) ** 4
         lean = local_average(lean[:, None], times, LEANING)[:, 0]
         local[:, 0] = rotations.multiply(rotations.from_axis_angle(lean), local[:, 0])
     return local
