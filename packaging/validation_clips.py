@@ -1,7 +1,7 @@
 """Write the clips that hold the shipped networks to their figures: python packaging/validation_clips.py MOTIONS.npz
 
 MOTIONS: people whom no training has seen. Needs torch, for the synthesiser. Once made, the clips stay as they are, so
-that weights of today and of tomorrow are measured by the same ones.
+that weights of today and of tomorrow are measured by the same ones, unless it turns out that detectors see otherwise.
 """
 
 from __future__ import annotations

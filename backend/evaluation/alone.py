@@ -9,10 +9,11 @@ import numpy as np
 
 from ..body import seen
 from ..core import skeleton as sk
-from ..core.take import Take, read_take
+from ..core.take import REQUIRED, Take, read_take
 from . import metrics
 from .compare import BODY, CONTACT_POINTS, aligned, box_size, listed, number, project
 
+NEEDED = (*REQUIRED, "timestamps", "joints", "keypoints_foot", "contacts", "keypoints2d")
 SURE = 0.5  # confidence from which on a keypoint is compared
 
 
@@ -46,7 +47,7 @@ def measure(take: Take) -> dict[str, float | int]:
 
 def table(paths: list[Path]) -> str:
     """The figures of takes, or of all takes of an index (.json), as Markdown. Raises MocapError take-unreadable."""
-    found = {path.stem: measure(read_take(path)) for given in paths for path in listed(given)}
-    lines = [["take", *next(iter(found.values()))]]
-    lines += [[name, *("–" if np.isnan(v) else number(v) for v in row.values())] for name, row in found.items()]
+    rows = [(path.stem, measure(read_take(path, required=NEEDED))) for given in paths for path in listed(given)]
+    lines = [["take", *rows[0][1]]]
+    lines += [[name, *("–" if np.isnan(value) else number(value) for value in row.values())] for name, row in rows]
     return aligned(lines)

@@ -135,11 +135,11 @@ def measure(chain: BodySolver, seen: list[Clip]) -> dict[str, float]:
 
 def _figures(chain: BodySolver, clip: Clip) -> dict[str, Array]:
     turns = clip.observations["turn"].astype(float)
-    camera = clip.camera
-    for _ in range(2):  # as the pipeline does: then it is known which way is up
-        skeleton = chain.measure(clip.observations, camera)
-        motion = chain.solve(clip.observations, skeleton, camera)
-        camera = upright_camera([(skeleton, steadied(motion, turns))], camera)
+    skeleton = chain.measure(clip.observations, clip.camera)
+    first = chain.solve(clip.observations, skeleton, clip.camera)
+    camera = upright_camera([(skeleton, steadied(first, turns))], clip.camera)
+    skeleton = chain.measure(clip.observations, camera)  # as the pipeline does, now that it knows which way is up
+    motion = chain.solve(clip.observations, skeleton, camera)
     up = rotations.rotate(rotations.multiply(turns, camera.rotation), [0.0, 0.0, 1.0])
     turned, joints = sk.forward_kinematics(skeleton, motion.rotations, motion.pelvis)
     true_turned, true_joints = sk.forward_kinematics(clip.skeleton, clip.local, clip.pelvis)

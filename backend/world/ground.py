@@ -22,7 +22,7 @@ BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
 EDGES_OFF = np.radians(12.0)
 NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
-FEW = 8  # planted feet that tell nothing yet
+FEW = 8  # planted feet; fewer tell nothing
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from pathlib import Path
 
@@ -212,7 +213,14 @@ def test_a_take_by_itself_tells_how_feet_slide_and_how_well_it_fits_the_picture(
     assert figures["slide cm/s, median"] == pytest.approx(4.0, abs=0.01)
     assert figures["mean"] == pytest.approx(4.0, abs=0.01)
     assert figures["reprojection %"] == pytest.approx(2.0, abs=0.1)
-    assert "| a " in alone.table([path])
+    (tmp_path / "before").mkdir()
+    other = write_take(tmp_path / "before" / "a.npz", "a.mp4")
+    with pytest.raises(MocapError) as caught:  # it has no keypoints
+        alone.table([other])
+    assert caught.value.code == "take-unreadable"
+    path.replace(other)
+    shutil.copy(other, path)
+    assert alone.table([path, other]).count("| a ") == 2
 
 
 def test_detectors_need_somebody_to_look_at() -> None:
