@@ -149,7 +149,7 @@ def _convert(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from .motion.train import Plan, train  # needs torch
 
-    names = ("data", "validation", "folder", "lifter", "start", "hours", "device")
+    names = ("data", "validation", "folder", "lifter", "watched", "start", "hours", "device")
     told = {name: getattr(options, name) for name in names}
     train(options.network, Plan.read(options.config, **told))
     return 0
@@ -355,6 +355,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--folder", type=Path, help="checkpoints and logs; an earlier run there goes on")
     command.add_argument(
         "--lifter", type=Path, metavar="WEIGHTS", help="trained lifter that footmr and orient build on"
+    )
+    command.add_argument(
+        "--watched", type=Path, metavar="FOLDER", help="takes of rendered clips with their truth, to learn from too"
     )
     command.add_argument("--start", type=Path, metavar="WEIGHTS", help="weights to begin with, to fine-tune them")
     command.add_argument("--hours", type=float, help="in all, earlier runs included (default: the plan's)")

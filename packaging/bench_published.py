@@ -128,6 +128,7 @@ def _measured(
 def _limit(device: torch.device, precision: torch.dtype, side: int, seconds: float) -> float:
     """Operations a second of one large matrix product."""
     a, b = (torch.randn(side, side, device=device, dtype=precision) for _ in range(2))
+    torch.mm(a, b)  # the first one loads libraries and chooses kernels
     spent = 0.0
     rounds = 1
     while spent < seconds / 4:

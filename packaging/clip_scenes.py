@@ -65,6 +65,9 @@ RED, BLUE = {"shirt": (168, 52, 44), "shoes": (36, 34, 34)}, {"shirt": (52, 84, 
 GREEN = {"shirt": (64, 128, 80), "trousers": (70, 60, 52)}
 WHITE = {"shirt": (214, 210, 200), "trousers": (44, 56, 88)}
 
+CLOTHES = (RED, BLUE, GREEN, WHITE)
+
+# What the chain is measured on.
 SCENES = {
     "level": Scene((Actor("13_29", 60, clothes=RED),), eye=(0.0, -4.6, 1.2), target=(0.0, 0.0, 0.95)),
     "tilted": Scene(
@@ -100,3 +103,38 @@ SCENES = {
         (Actor("91_17", 60, heading=75, clothes=WHITE),), eye=(0.0, -4.2, 1.5), target=(0, 0, 0.9), follow=1.0
     ),
 }  # fmt: skip
+
+
+def random_scenes(motions: dict[str, Array], count: int, frames: int) -> dict[str, Scene]:
+    """What detectors are measured on: other motions, as many of each category as there are, in front of cameras all
+    around; the same each time."""
+    random = np.random.default_rng(7)
+    usable = np.flatnonzero((motions["seq_length"] >= frames) & motions["seq_flat_floor"])
+    kinds = motions["seq_category"][usable]
+    waiting = {kind: list(random.permutation(usable[kinds == kind])) for kind in np.unique(kinds)}
+    count = min(count, len(usable))
+    chosen: list[int] = []
+    while len(chosen) < count:
+        turns = [kind for kind in random.permutation(list(waiting)) if waiting[kind]]
+        chosen += [waiting[kind].pop() for kind in turns[: count - len(chosen)]]
+    return {f"random{k:02d}": _random_scene(random, motions, which, frames) for k, which in enumerate(chosen)}
+
+
+def _random_scene(random: np.random.Generator, motions: dict[str, Array], which: int, frames: int) -> Scene:
+    actor = Actor(
+        str(motions["seq_name"][which]),
+        int(random.integers(motions["seq_length"][which] - frames + 1)),
+        heading=random.uniform(0, 360),
+        female=bool(random.random() < 0.5),
+        size=random.uniform(0.92, 1.08),
+        clothes=CLOTHES[random.integers(len(CLOTHES))],
+    )
+    low, high = ((0.3, 1.0), (1.0, 1.8), (1.8, 3.6))[random.choice(3, p=(0.2, 0.5, 0.3))]
+    distance = random.uniform(3.4, 6.0)
+    return Scene(
+        (actor,),
+        eye=(0.0, -distance, random.uniform(low, high)),
+        target=(random.normal(0, 0.2), 0.0, random.normal(0.9, 0.1)),
+        roll=random.uniform(-30, 30) if random.random() < 0.2 else random.normal(0, 2),
+        focal=distance / random.uniform(3.6, 5.2),
+    )

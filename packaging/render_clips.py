@@ -1,6 +1,6 @@
 """Clips of a known body in a known motion seen by a known camera, with the exact truth beside them, into out/clips.
 
-    python3 packaging/dev.py render-clips --motions FILE.npz [NAME...] [--frames N] [--height PIXELS]
+    python3 packaging/dev.py render-clips --motions FILE.npz [NAME...] [--random N] [--frames N] [--height PIXELS]
 
 FILE holds motions at 30 frames a second: root_orient (N, 3), body_pose (N, 21, 3), trans (N, 3), contacts (N, 4),
 seq_name, seq_start, seq_length (S,), y up, floor at y = 0. Each clip becomes NAME.mp4, a few of its frames as NAME.png
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_body import PARTS
 from clip_motion import Performance, perform
-from clip_scenes import FPS, SCENES, SIZE, Scene
+from clip_scenes import FPS, SCENES, SIZE, Scene, random_scenes
 
 from backend.core import keypoints, rotations
 from backend.core import skeleton as sk
@@ -50,24 +50,27 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENES)} (default: all)")
     parser.add_argument("--motions", type=Path, required=True, metavar="FILE.npz")
+    parser.add_argument("--random", type=int, metavar="N", help="instead: N random motions before random cameras")
     parser.add_argument("--frames", type=int, default=90, help="length of each clip (default: 90, three seconds)")
     parser.add_argument("--height", type=int, default=SIZE[1], help=f"of the picture, in pixels (default: {SIZE[1]})")
     parser.add_argument("--output", type=Path, default=OUT, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - set(SCENES):
-        parser.error(f"there is no clip {', '.join(sorted(unknown))}")
-    options.output.mkdir(parents=True, exist_ok=True)
     with np.load(options.motions) as data:
         motions = dict(data)
+    scenes = random_scenes(motions, options.random, options.frames) if options.random else SCENES
+    if unknown := set(options.names) - set(scenes):
+        parser.error(f"there is no clip {', '.join(sorted(unknown))}")
+    options.output.mkdir(parents=True, exist_ok=True)
     size = (round(options.height * SIZE[0] / SIZE[1] / 2) * 2, options.height)
-    for name in options.names or SCENES:
-        print(make_clip(name, motions, options.frames, size, options.output), flush=True)
+    for name in options.names or scenes:
+        print(make_clip(name, scenes[name], motions, options.frames, size, options.output), flush=True)
     return 0
 
 
-def make_clip(name: str, motions: dict[str, Array], frames: int, size: tuple[int, int], folder: Path) -> Path:
-    """Render one clip of SCENES and write its truth. -> the video"""
-    scene = SCENES[name]
+def make_clip(
+    name: str, scene: Scene, motions: dict[str, Array], frames: int, size: tuple[int, int], folder: Path
+) -> Path:
+    """Render one clip and write its truth. -> the video"""
     actors = [perform(actor, motions, frames) for actor in scene.actors]
     count = min(len(actor.pelvis) for actor in actors)
     times = np.arange(count) / FPS

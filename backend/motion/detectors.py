@@ -40,6 +40,7 @@ _CHAINS = (
 _SIDES = keypoints.mirrored(_POINTS)
 _LEGS = [k for k, n in enumerate(_POINTS) if any(p in n for p in ("hip", "knee", "ankle", "toe", "heel"))]
 _ARMS = [k for k, n in enumerate(_POINTS) if any(p in n for p in ("shoulder", "elbow", "wrist"))]
+_IS_LIMB = [any(part in name for part in ("elbow", "wrist", "knee", "ankle", "toe", "heel")) for name in _POINTS]
 _IS_SMALL_TOE = ["small_toe" in name for name in _POINTS]
 IS_FOOT = [name in keypoints.FEET for name in _POINTS]
 
@@ -49,14 +50,20 @@ def _by_part(**parts: float) -> Tensor:
     return torch.tensor([next(value for part, value in parts.items() if part in name) for name in _POINTS])
 
 
-# Where the embedded detectors see feet on rendered clips, from where our neutral body, with feet a twelfth longer, has
-# them (out, up, ahead; metres): heels above the sole, toes behind their tips. `body.seen` tells it of joints.
-_SEEN_AT = {"heel": (0.012, 0.060, 0.033), "big_toe": (0.016, 0.014, -0.066)}
+# Where the embedded detectors see feet and faces on rendered clips, from where our neutral body, with feet a twelfth
+# longer, has them (out, up, ahead; metres): heels above the sole, toes behind their tips, faces flatter. `body.seen`
+# tells it of joints.
+_SEEN_AT = {
+    "heel": (-0.006, 0.048, 0.013), "big_toe": (0.010, 0.004, -0.036),
+    "nose": (0.0, 0.011, -0.040), "eye": (-0.008, 0.002, -0.030), "ear": (-0.044, -0.002, 0.037),
+}  # fmt: skip
 # How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
-_BIAS = _by_part(nose=0.013, eye=0.010, ear=0.013, shoulder=0.011, elbow=0.011, wrist=0.010, hip=0.008, knee=0.007,
-                 ankle=0.011, toe=0.011, heel=0.014)  # fmt: skip
-_NOISE = _by_part(nose=0.012, eye=0.010, ear=0.012, shoulder=0.013, elbow=0.016, wrist=0.015, hip=0.012, knee=0.013,
-                  ankle=0.014, toe=0.020, heel=0.018)  # fmt: skip
+_BIAS = _by_part(nose=0.006, eye=0.007, ear=0.008, shoulder=0.006, elbow=0.010, wrist=0.009, hip=0.008, knee=0.008,
+                 ankle=0.008, toe=0.009, heel=0.010)  # fmt: skip
+_NOISE = _by_part(nose=0.014, eye=0.012, ear=0.013, shoulder=0.015, elbow=0.019, wrist=0.016, hip=0.013, knee=0.017,
+                  ankle=0.015, toe=0.020, heel=0.018)  # fmt: skip
+# How much of that noise is left from one frame to the next.
+_MEMORY = {"torso": 0.88, "limbs": 0.75}
 # How far from the joint's centre a point is seen, metres a person.
 _VAGUE = _by_part(nose=0.0, eye=0.0, ear=0.0, shoulder=0.015, elbow=0.010, wrist=0.010, hip=0.018, knee=0.010,
                   ankle=0.010, toe=0.0, heel=0.0)  # fmt: skip
@@ -88,10 +95,10 @@ def keypoints_3d(
 
 
 def _seen_at(point: str) -> tuple[float, float, float]:
-    """From where a point of the foot is on the neutral body to where the embedded detectors see it, metres."""
+    """From where a point of the face or foot is on the neutral body to where the embedded detectors see it, metres."""
     side, _, part = point.partition("_")
-    out, up, ahead = _SEEN_AT.get(part, (0.0, 0.0, 0.0))
-    return out if side == "left" else -out, up, ahead
+    out, up, ahead = _SEEN_AT.get(part or point, (0.0, 0.0, 0.0))
+    return -out if side == "right" else out, up, ahead
 
 
 def detect(
@@ -109,7 +116,12 @@ def detect(
     bias, noise = (spread[:, None].to(seen.device) for spread in (_BIAS, _NOISE))
     error = (
         bias * draw.normal(1, KEYPOINTS, 2)
-        + noise * draw.wander(frames, KEYPOINTS, 2, memory=0.85)
+        + noise
+        * torch.where(
+            torch.tensor(_IS_LIMB)[:, None],
+            draw.wander(frames, KEYPOINTS, 2, memory=_MEMORY["limbs"]),
+            draw.wander(frames, KEYPOINTS, 2, memory=_MEMORY["torso"]),
+        )
         + 0.002 * draw.normal(frames, KEYPOINTS, 2)
     ) * level
     lost = _lost_limbs(draw, frames)

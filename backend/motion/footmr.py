@@ -73,7 +73,7 @@ class FootEncoderRoPE(nn.Module):
 def condition(local: Tensor) -> Tensor:
     """Camera-space pose (..., J, 3, 3), parent-relative -> `global_rot6d` (..., 24)."""
     turned = global_rotations(local[..., :9, :, :])
-    return matrix_to_6d(turned[..., list(CONDITION), :, :]).flatten(-2)
+    return torch.cat([matrix_to_6d(turned[..., joint, :, :]) for joint in CONDITION], dim=-1)
 
 
 def with_ankles(local: Tensor, ankles6d: Tensor) -> Tensor:

@@ -28,6 +28,12 @@ def matrix_to_6d(matrix: Tensor) -> Tensor:
     return matrix[..., :2, :].flatten(-2)
 
 
+def product(one: Tensor, two: Tensor) -> Tensor:
+    """Matrices (..., N, 3) times matrices (..., 3, M): never rounded to ten bits, as a card's own product may be."""
+    x, y, z = (one[..., :, k : k + 1] * two[..., k : k + 1, :] for k in range(3))
+    return x + y + z
+
+
 def matrix_from_axis_angle(rotvec: Tensor) -> Tensor:
     """Rotation vectors (..., 3) in radians -> matrices (..., 3, 3) (Rodrigues)."""
     angle = rotvec.norm(dim=-1, keepdim=True).clamp_min(1e-12)
@@ -36,7 +42,7 @@ def matrix_from_axis_angle(rotvec: Tensor) -> Tensor:
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
     sine, cosine = angle.sin()[..., None], angle.cos()[..., None]
     eye = torch.eye(3, dtype=rotvec.dtype, device=rotvec.device)
-    return eye + sine * cross + (1 - cosine) * cross @ cross
+    return eye + sine * cross + (1 - cosine) * product(cross, cross)
 
 
 def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
@@ -63,7 +69,7 @@ def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
 
 def angle_between(one: Tensor, two: Tensor) -> Tensor:
     """Angles (...) in radians between rotation matrices (..., 3, 3)."""
-    cosine = ((one.transpose(-1, -2) @ two).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    cosine = ((one * two).sum((-2, -1)) - 1) / 2
     return cosine.clamp(-1, 1).acos()
 
 
@@ -71,7 +77,7 @@ def global_rotations(local: Tensor, parents: Sequence[int] = tuple(PARENTS)) -> 
     """Parent-relative matrices (..., J, 3, 3) -> global ones, of the first J joints (22: body, 55: all)."""
     turned = [local[..., 0, :, :]]
     for j in range(1, local.shape[-3]):
-        turned.append(turned[parents[j]] @ local[..., j, :, :])
+        turned.append(product(turned[parents[j]], local[..., j, :, :]))
     return torch.stack(turned, dim=-3)
 
 
@@ -86,7 +92,7 @@ def forward_kinematics(local: Tensor, offsets: Tensor, root: Tensor) -> tuple[Te
     joints = [root]
     for j in range(1, local.shape[-3]):
         parent = int(PARENTS[j])
-        step = (turned[..., parent, :, :] @ offsets[..., j, :, None])[..., 0]
+        step = product(turned[..., parent, :, :], offsets[..., j, :, None])[..., 0]
         joints.append(joints[parent] + step)
     return turned, torch.stack(joints, dim=-2)
 
@@ -94,4 +100,4 @@ def forward_kinematics(local: Tensor, offsets: Tensor, root: Tensor) -> tuple[Te
 def attached(turned: Tensor, joints: Tensor, carriers: Sequence[int], offsets: Tensor) -> Tensor:
     """Points (..., P, 3) metres that follow joints `carriers` (P) at rest offsets (..., P, 3) metres."""
     index = list(carriers)
-    return joints[..., index, :] + (turned[..., index, :, :] @ offsets[..., None])[..., 0]
+    return joints[..., index, :] + product(turned[..., index, :, :], offsets[..., None])[..., 0]

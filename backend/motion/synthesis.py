@@ -15,11 +15,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from ..body.tokens import TURN_SCALE
-from ..core import skeleton
-from .detectors import IS_FOOT, detect, keypoints_3d
+from ..core import keypoints, skeleton
+from .detectors import detect, keypoints_3d
 from .draw import Draw
 from .footmr import FOOT_KEYPOINTS
-from .kinematics import attached, forward_kinematics, matrix_from_axis_angle, matrix_to_6d
+from .kinematics import attached, forward_kinematics, matrix_from_axis_angle, matrix_to_6d, product
 
 _JOINT = skeleton.INDEX
 _BODY = skeleton.neutral()
@@ -30,6 +30,8 @@ _FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
 # deviation about each axis, degrees.
 _SPREAD = {"spine": 4.0, "neck": 6.0, "head": 8.0, "collar": 8.0, "shoulder": 8.0, "elbow": 5.0}
 _LOOSE = {j: angle for j, n in enumerate(skeleton.JOINTS[:22]) for part, angle in _SPREAD.items() if part in n}
+_SWIVEL = 8.0  # degrees, one standard deviation: how far knees of loosened bodies point elsewhere
+_LEGS = [tuple(_JOINT[f"{side}_{part}"] for part in ("hip", "knee", "ankle")) for side in ("left", "right")]
 _LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
 
 
@@ -41,7 +43,8 @@ class Batch:
     local (B, L, 22, 3, 3) with the root in camera space; gravity (B, L, 3, 3) the root in gravity-view coordinates;
     velocity (B, L, 3) m/s in the root's axes; static (B, L, 6) in 0..1: how surely heels and toes stand and wrists
     rest; offsets (B, 22, 3) metres; joints (B, L, 22, 3) metres, camera space; bones (B, 21) logarithm of each bone's
-    length beside the neutral body's of that size; down (B, L, 3) gravity's direction in camera space.
+    length beside the neutral body's of that size; down (B, L, 3) gravity's direction in camera space; guess (B, L, 3):
+    what somebody else took for it.
     """
 
     obs: Tensor
@@ -56,10 +59,15 @@ class Batch:
     bones: Tensor
     joints: Tensor
     down: Tensor
+    guess: Tensor
 
-    def rows(self, rows: slice) -> Batch:
+    def rows(self, rows: slice | Tensor) -> Batch:
         """Some of the clips."""
         return Batch(**{name: tensor[rows] for name, tensor in vars(self).items()})
+
+    def with_more(self, more: Batch) -> Batch:
+        """These clips and others of the same length."""
+        return Batch(**{name: torch.cat([tensor, getattr(more, name)]) for name, tensor in vars(self).items()})
 
     @staticmethod
     def interleaved(one: Batch, two: Batch) -> Batch:
@@ -68,13 +76,14 @@ class Batch:
 
     def without_feet(self) -> Batch:
         """As a detector sees it that knows COCO's 17 keypoints only, and gives no 3D points; the box stays as it is."""
-        feet = torch.tensor(IS_FOOT, device=self.obs.device)[:, None]
-        return replace(self, obs=torch.where(feet, 0.0, self.obs), hints=torch.zeros_like(self.hints))
+        obs = self.obs.clone()
+        obs[:, :, len(keypoints.BODY) :] = 0.0
+        return replace(self, obs=obs, hints=torch.zeros_like(self.hints))
 
     @property
     def foot_obs(self) -> Tensor:
         """(B, L, 8, 3): what FootMR sees."""
-        return self.obs[:, :, list(FOOT_KEYPOINTS)]
+        return self.obs[:, :, FOOT_KEYPOINTS[0] : FOOT_KEYPOINTS[-1] + 1]
 
 
 class Synthesiser:
@@ -83,7 +92,8 @@ class Synthesiser:
     noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
     Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
     move them. mixed: one motion's upper body on another's legs. spun: turned any way at all. loose: the upper body
-    held a little otherwise, collar bones too, which motion capture leaves still.
+    held a little otherwise, collar bones too, which motion capture leaves still; and knees that point elsewhere. lens:
+    how far off the pipeline's guess of most lenses is, one standard deviation of its logarithm.
     """
 
     def __init__(
@@ -94,10 +104,12 @@ class Synthesiser:
         mixed: float = 0.0,
         spun: float = 0.0,
         loose: float = 0.0,
+        lens: float = 0.0,
     ) -> None:
         self._random = torch.Generator(torch.get_default_device()).manual_seed(seed)
         self._noise = noise
         self._shares = feet, mixed, spun, loose
+        self._lens = lens
 
     def __call__(self, local: Tensor, trans: Tensor, contacts: Tensor, rate: Tensor) -> Batch:
         """local (B, L, 22, 3, 3) and trans (B, L, 3) in the world; contacts (B, L, 4); rate (B,) frames a second."""
@@ -107,6 +119,7 @@ class Synthesiser:
         local = loosened(draw, local, loose)
         local, trans = turned_over(draw, local, trans, spun)
         offsets, bones, size, foot = random_body(draw)
+        local = swivelled(draw, local, offsets, loose)
         trans = trans * size[:, None, None]
         pace = rate[:, None, None]
         turned, joints = forward_kinematics(local, offsets[:, None].expand(-1, local.shape[1], -1, -1), trans)
@@ -117,7 +130,8 @@ class Synthesiser:
         camera, eye, focal, picture = random_cameras(draw, joints)
         seen = (points - eye[:, :, None]) @ camera.transpose(-1, -2)
         obs, box, hints = detect(draw, seen, size, focal, picture, embedded, level)
-        cliff = torch.cat([box[..., :2] / focal[:, None, None], box[..., 2:] / focal[:, None, None]], -1)
+        told = focal * torch.exp(self._lens * draw.normal() * draw.chance(0.7))
+        cliff = box / told[:, None, None]
 
         step = camera[:, 1:] @ camera[:, :-1].transpose(-1, -2)
         step = torch.cat([step, step[:, -1:]], 1)
@@ -137,7 +151,7 @@ class Synthesiser:
         in_view = (joints - eye[:, :, None]) @ camera.transpose(-1, -2)
         return Batch(
             obs, cliff, turn, hints, in_camera, gravity, velocity / size[:, None, None],
-            static, offsets, bones, in_view, down,
+            static, offsets, bones, in_view, down, guessed(draw, down),
         )  # fmt: skip
 
 
@@ -180,6 +194,25 @@ def loosened(draw: Draw, local: Tensor, share: float) -> Tensor:
     spread = torch.deg2rad(torch.tensor(list(_LOOSE.values())))[:, None] * draw.chance(share)[:, None, None, None]
     out = local.clone()
     out[:, :, joints] = local[:, :, joints] @ matrix_from_axis_angle(draw.sway(local.shape[1], len(joints), 3) * spread)
+    return out
+
+
+def swivelled(draw: Draw, local: Tensor, offsets: Tensor, share: float) -> Tensor:
+    """Some clips with legs turned about the line from hip to ankle: feet stay where they are, and as they are.
+
+    Which way knees point when they are nearly straight is a matter of where a person's markers were stuck.
+    """
+    chosen = draw.chance(share)[:, None, None]
+    out = local.clone()
+    for hip, knee, ankle in _LEGS:
+        thigh, shin = (offsets[:, None, joint, :, None] for joint in (knee, ankle))
+        line = product(local[:, :, hip], thigh + product(local[:, :, knee], shin))[..., 0]
+        angle = torch.deg2rad(_SWIVEL * draw.sway(local.shape[1], 1)) * chosen
+        turn = matrix_from_axis_angle(F.normalize(line, dim=-1) * angle)
+        shank = product(local[:, :, hip], local[:, :, knee])
+        out[:, :, hip] = product(turn, local[:, :, hip])
+        back = product(shank.transpose(-1, -2), turn.transpose(-1, -2))
+        out[:, :, ankle] = product(product(back, shank), local[:, :, ankle])
     return out
 
 
@@ -256,6 +289,14 @@ def _look(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     down = torch.linalg.cross(forward, right)
     level = torch.stack([right, down, forward], -2)
     return matrix_from_axis_angle(torch.stack([zero, zero, roll], -1)) @ level
+
+
+def guessed(draw: Draw, down: Tensor) -> Tensor:
+    """Guesses (B, L, 3) of down (B, L, 3), wrong by up to some 20 degrees; most often that the camera is level."""
+    spread = torch.deg2rad(draw.between(1, 15, 1, 1))
+    wrong = F.normalize(down + spread * draw.normal(1, 3), dim=-1)
+    level = torch.tensor([0.0, 1.0, 0.0]).expand_as(wrong)
+    return torch.where(draw.chance(0.7, 1, 1), level, wrong)
 
 
 def view_from_gravity(down: Tensor) -> Tensor:

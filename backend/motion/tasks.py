@@ -13,13 +13,24 @@ from torch import Generator, Tensor, nn
 
 from . import footmr
 from .checkpoint import read_weights
-from .kinematics import angle_between, forward_kinematics, global_rotations, matrix_from_6d, matrix_to_6d
+from .kinematics import (
+    angle_between,
+    forward_kinematics,
+    global_rotations,
+    matrix_from_6d,
+    matrix_to_6d,
+    product,
+)
 from .lifter import Lifted, Lifter
 from .mocap import Motions
 from .orient import Orient, lifted_down
 from .synthesis import Batch, Synthesiser
+from .watched import Watched
 
+LENS = 0.2  # videos seldom tell their lens: the pipeline takes the picture's diagonal for its focal length
 STRETCH = 1.3  # videos have 24 to 30 frames a second; faster ones are thinned out
+
+WATCHED = 0.25  # of a batch, where there are clips that detectors have watched
 
 USUAL, SPUN = slice(0, None, 2), slice(1, None, 2)  # clips of a batch for FootMR
 SUREST = -5.0  # logarithm of metres: nobody is surer of a joint than 7 mm
@@ -47,14 +58,15 @@ class Task(Protocol):
 class LifterTask:
     """Rotations, joints and their motion, velocity, contacts, bones; and honest uncertainty."""
 
-    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.25, spun=0.06, loose=0.3)
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None, watched: Watched | None = None) -> None:
+        self._watched = watched
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.25, spun=0.06, loose=0.3, lens=LENS)
 
     def network(self) -> Lifter:
         return Lifter()
 
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
-        return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
+        return _seen(self._synthesise, self._watched, motions, clips, frames, random)
 
     def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         out: Lifted = network(batch.obs, batch.cliff_cam, batch.cam_angvel, batch.hints)
@@ -92,30 +104,29 @@ class FootMRTask:
     lifter is wrong on the others.
     """
 
-    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._usual = Synthesiser(seed, noise, feet=0.5, mixed=0.25, loose=0.3)
-        self._spun = Synthesiser(seed + 1, noise, feet=0.5, mixed=0.25, spun=1.0, loose=0.3)
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None, watched: Watched | None = None) -> None:
+        self._watched = watched
+        self._usual = Synthesiser(seed, noise, feet=0.5, mixed=0.25, loose=0.3, lens=LENS)
+        self._spun = Synthesiser(seed + 1, noise, feet=0.5, mixed=0.25, spun=1.0, loose=0.3, lens=LENS)
         self._lifter = trained_lifter(lifter)
 
     def network(self) -> footmr.FootEncoderRoPE:
         return footmr.FootEncoderRoPE()
 
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
-        usual, spun = (
-            synthesise(*motions.windows(clips // 2, frames, random, STRETCH))
-            for synthesise in (self._usual, self._spun)
-        )
-        return Batch.interleaved(usual, spun)
+        usual = _seen(self._usual, self._watched, motions, clips // 2, frames, random)
+        return Batch.interleaved(usual, _seen(self._spun, None, motions, clips // 2, frames, random))
 
     def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         truth = _rotations(footmr.condition(batch.local))
         with torch.no_grad():
             lifted = _rotations(footmr.condition(self._lift(batch.rows(USUAL)).local()))
-        error = truth[USUAL].transpose(-1, -2) @ lifted
-        before = torch.stack([lifted, truth[SPUN] @ error], 1).flatten(0, 1)
+        error = product(truth[USUAL].transpose(-1, -2), lifted)
+        before = torch.stack([lifted, product(truth[SPUN], error)], 1).flatten(0, 1)
         out = network(batch.foot_obs, batch.cliff_cam, matrix_to_6d(before).flatten(-2))
         found, wanted = matrix_from_6d(out.unflatten(-1, (2, 6))), truth[..., 2:, :, :]
-        loss = F.mse_loss(found, wanted) + 2.0 * F.mse_loss(torch.diff(found, dim=1), torch.diff(wanted, dim=1))
+        apart = (found - wanted).flatten(-2)  # its norm grows with the angle, as what the evaluation measures
+        loss = apart.norm(dim=-1).mean() + 2.0 * torch.diff(apart, dim=1).norm(dim=-1).mean()
         with torch.no_grad():
             after, was = angle_between(found, wanted), angle_between(before[..., 2:, :, :], wanted)
         told = {"before": was[USUAL], "after": after[USUAL], "spun before": was[SPUN], "spun after": after[SPUN]}
@@ -131,35 +142,38 @@ class FootMRTask:
 class OrientTask:
     """The direction of gravity and how sure it is, from the lifter's view of it and a guess of the camera."""
 
-    def __init__(self, seed: int, noise: float | None, lifter: Path | None) -> None:
-        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.1, spun=0.05, loose=0.3)
+    def __init__(self, seed: int, noise: float | None, lifter: Path | None, watched: Watched | None = None) -> None:
+        self._watched = watched
+        self._synthesise = Synthesiser(seed, noise, feet=0.25, mixed=0.1, spun=0.05, loose=0.3, lens=LENS)
         self._lifter = trained_lifter(lifter)
-        self._random = torch.Generator(torch.get_default_device()).manual_seed(seed)
 
     def network(self) -> Orient:
         return Orient()
 
     def batch(self, motions: Motions, clips: int, frames: int, random: Generator) -> Batch:
-        return self._synthesise(*motions.windows(clips, frames, random, STRETCH))
+        return _seen(self._synthesise, self._watched, motions, clips, frames, random)
 
     def loss(self, network: Network, batch: Batch) -> tuple[Tensor, Told]:
         with torch.no_grad():
             lifted = lift(self._lifter, batch)
         turned, seen = global_rotations(lifted.local()), lifted_down(lifted)
-        down, spread = network(turned, lifted.static, seen, batch.cliff_cam, self._guess(batch.down))
+        down, spread = network(turned, lifted.static, seen, batch.cliff_cam, batch.guess)
         error = _between(down, batch.down)
         # Negative logarithm of a normal density over the two directions in which gravity can be wrong.
         loss = (0.5 * (error / spread.exp()) ** 2 + 2 * spread).mean()
         return loss, {"before": _degrees(_between(seen, batch.down)), "after": _degrees(error)}
 
-    def _guess(self, down: Tensor) -> Tensor:
-        """Guesses of gravity, wrong by up to some 20 degrees; most often that the camera is level."""
-        count = len(down)
-        spread = torch.deg2rad(1 + 14 * torch.rand(count, 1, 1, generator=self._random))
-        wrong = F.normalize(down + spread * torch.randn(count, 1, 3, generator=self._random), dim=-1)
-        level = torch.tensor([0.0, 1.0, 0.0]).expand_as(wrong)
-        chosen = torch.rand(count, 1, 1, generator=self._random) < 0.7
-        return torch.where(chosen, level, wrong)
+
+def _seen(
+    synthesise: Synthesiser, watched: Watched | None, motions: Motions, clips: int, frames: int, random: Generator
+) -> Batch:
+    """So many clips, some of them watched, in any order."""
+    count = round(WATCHED * clips) if watched else 0
+    made = synthesise(*motions.windows(clips - count, frames, random, STRETCH))
+    if watched is None:
+        return made
+    both = made.with_more(watched.windows(count, frames, random))
+    return both.rows(torch.randperm(clips, generator=random))
 
 
 def trained_lifter(path: Path | None) -> Lifter:

@@ -9,23 +9,26 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
-from . import mocap
+from . import mocap, watched
 from .checkpoint import read_weights, save
+from .recorded import Recorded
 from .synthesis import Batch
 from .tasks import TASKS, Task, Told
 
 SAVE_EVERY = 120.0  # seconds
 LOG_EVERY = 50  # steps
 KEEP = 0.999  # of the averaged weights at each step (EMA)
-AHEAD = 4  # batches made at a time
+AHEAD = 16  # batches made at a time
+PACES = 20  # of the learning rate: a card records the training step anew for each
 MUON = 2.0  # its learning rate beside AdamW's
 VALIDATION = 64  # clips, always the same
 
@@ -35,8 +38,9 @@ class Plan:
     """How to train one network.
 
     data, validation: files of motions, with no person in both; folder: checkpoints, log, TensorBoard; lifter: weights
-    that footmr and orient build on; start: weights to begin with, to fine-tune them; hours end the training, and the
-    learning rate falls to nothing over them; clips of so many frames make a step; rate of learning.
+    that footmr and orient build on; watched: a folder of rendered clips' takes with their truth, to learn from too;
+    start: weights to begin with, to fine-tune them; hours end the training, and the learning rate falls to nothing over
+    them; clips of so many frames make a step; rate of learning.
     """
 
     data: Path
@@ -44,6 +48,7 @@ class Plan:
     folder: Path
     hours: float
     lifter: Path | None = None
+    watched: Path | None = None
     start: Path | None = None
     clips: int = 12
     frames: int = 120
@@ -57,7 +62,7 @@ class Plan:
         values = tomllib.loads(config.read_text("utf-8")) | {k: v for k, v in others.items() if v is not None}
         if unknown := set(values) - {field.name for field in fields(Plan)}:
             raise ValueError(f"{config.name}: a plan has no {', '.join(sorted(unknown))}.")
-        for name in ("data", "validation", "folder", "lifter", "start"):
+        for name in ("data", "validation", "folder", "lifter", "watched", "start"):
             if name in values:
                 values[name] = Path(values[name])
         try:
@@ -78,27 +83,39 @@ class Training:
         self.average.load_state_dict(self.network.state_dict())
         self.optimisers = _optimisers(self.network, plan)
         self.step, self.seconds = 0, 0.0
+        self._recorded: Recorded | None = None
 
     def learn(self, task: Task, batch: Batch, pace: float) -> Told:
-        """One step at `pace` (0..1) of the learning rate. -> figures for the log"""
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
+        """One step at `pace` (0..1) of the learning rate, which falls in `PACES` steps. -> figures for the log"""
+        pace = math.ceil(PACES * pace) / PACES
+        groups = [group for optimiser in self.optimisers for group in optimiser.param_groups]
+        same = all(group["lr"] == pace * group["initial_lr"] for group in groups)
+        if self._recorded is not None and same:
+            told = self._recorded(batch)
+        else:
+            self._recorded = None  # its memory goes first
+            for group in groups:
                 group["lr"] = pace * group["initial_lr"]
+            if batch.obs.is_cuda:
+                self._recorded = Recorded(partial(self._learn, task), batch)
+                told = self._recorded.told
+            else:
+                told = self._learn(task, batch)
+        self.step += 1
+        return told
+
+    def _learn(self, task: Task, batch: Batch) -> Told:
+        for optimiser in self.optimisers:
             optimiser.zero_grad()
-        loss, told = task.loss(self._forward, batch)
         with _tensor_cores():
+            loss, told = task.loss(self.network, batch)
             loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
-        self.step += 1
-        follow = get_ema_multi_avg_fn(min(KEEP, self.step / (self.step + 10)))
-        follow(list(self.average.parameters()), list(self.network.parameters()), self.step)
+        follow = get_ema_multi_avg_fn(min(KEEP, (self.step + 1) / (self.step + 11)))
+        follow(list(self.average.parameters()), list(self.network.parameters()), self.step + 1)
         return {"loss": loss.detach(), **told}
-
-    def _forward(self, *inputs: Tensor) -> Any:
-        with _tensor_cores():
-            return self.network(*inputs)
 
     def save(self, path: Path, plan: Plan) -> None:
         """All that `resume` needs, and the plan as a record."""
@@ -147,7 +164,8 @@ def _train(name: str, plan: Plan) -> None:
         training.resume(checkpoint)
     motions = mocap.load(plan.data).to(plan.device)
     # After a break: other random numbers than those that were used before it.
-    task: Task = TASKS[name](plan.seed + training.step, None, plan.lifter)
+    seen = watched.load(plan.watched).to(plan.device) if plan.watched else None
+    task: Task = TASKS[name](plan.seed + training.step, None, plan.lifter, seen)
     random = torch.Generator(plan.device).manual_seed(plan.seed + training.step)
     batches = _batches(task, motions, plan, random)
     exam = _validation(name, plan)
@@ -191,7 +209,9 @@ def _optimisers(network: nn.Module, plan: Plan) -> list[torch.optim.Optimizer]:
     for name, parameter in network.named_parameters():
         matrix = name.startswith("blocks.") and parameter.ndim == 2
         (inside if matrix and plan.device != "cpu" else others).append(parameter)
-    found: list[torch.optim.Optimizer] = [torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.01, betas=(0.9, 0.98))]
+    recorded = plan.device.startswith("cuda")
+    adam = torch.optim.AdamW(others, lr=plan.rate, weight_decay=0.01, betas=(0.9, 0.98), capturable=recorded)
+    found: list[torch.optim.Optimizer] = [adam]
     if inside:
         muon = torch.optim.Muon(inside, lr=MUON * plan.rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
         found.append(muon)

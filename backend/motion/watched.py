@@ -1,0 +1,156 @@
+"""Rendered clips as the pipeline saw them, with their truth, to learn from beside synthetic ones.
+
+A synthesiser makes detectors err as often and as far as they do, but not for the same reasons: that is to be learnt
+from what they really said. `packaging/dev.py render-clips --random N` makes such clips, `backend capture` watches them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator
+
+from ..body.analytic import seen_points
+from ..body.tokens import HINTS, tokens
+from ..core import keypoints, rotations, skeleton
+from ..core.errors import MocapError
+from ..core.rotations import Array
+from ..core.take import Take, read_take
+from ..observations import observations_of, read_about, restore, video_of
+from ..stages import Camera
+from ..world.camera import level_camera
+from .synthesis import Batch, resting, view_from_gravity
+
+_POINTS = keypoints.mirrored(keypoints.BODY + keypoints.FEET)
+_HINTS = keypoints.mirrored(HINTS)
+_JOINTS = skeleton.MIRROR[:22].tolist()
+_STATIC = [2, 3, 0, 1, 5, 4]
+_TRUNK_AND_LEGS = [3, 4, 6, 7, 9, 12]
+WHOLE = ("offsets", "bones")  # tell of a clip, not of its frames
+AGAIN = 0.012  # of half the box: how far keypoints are moved each time, lest they be learnt by heart
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Clips (each a `Batch` of one), of different lengths."""
+
+    clips: list[Batch]
+
+    def to(self, device: str) -> Watched:
+        """The same clips on another device."""
+        moved = [Batch(**{name: tensor.to(device) for name, tensor in vars(clip).items()}) for clip in self.clips]
+        return Watched(moved)
+
+    def windows(self, count: int, frames: int, random: Generator) -> Batch:
+        """Random windows, half of them mirrored; where a clip ends, it goes on backwards."""
+        chosen = torch.randint(len(self.clips), (count,), generator=random).tolist()
+        mirrored, start = torch.rand(2, count, generator=random).tolist()
+        rows = []
+        for which, mirror, first in zip(chosen, mirrored, start, strict=True):
+            clip = self.clips[which]
+            clip = _there_and_back(clip, frames, first)
+            rows.append(_mirror(clip) if mirror < 0.5 else clip)
+        found = reduce(Batch.with_more, rows)
+        found.obs[..., :2] += AGAIN * torch.randn(count, 1, found.obs.shape[2], 2, generator=random)
+        return found
+
+
+def load(folder: Path) -> Watched:
+    """All takes of single persons in a folder, NAME.npz, whose truth lies beside them, NAME.truth.1.npz.
+
+    Raises MocapError motion-unreadable where there are none, and what reading them raises.
+    """
+    clips = []
+    for path in sorted(folder.glob("*.truth.1.npz")):
+        true, take = read_take(path), folder / path.name.replace(".truth.1", "")
+        if not take.is_file():
+            continue
+        seen, camera = _observations(take)
+        points, _ = seen_points(seen, camera)
+        rows = np.abs(true["timestamps"] - seen["time"][:, None]).argmin(1)
+        clips.append(_clip(tokens(seen, points, camera)._asdict(), true, rows))
+    if not clips:
+        raise MocapError("motion-unreadable", f"No take in {folder} has its truth beside it.", "Render clips first.")
+    return Watched(clips)
+
+
+def _observations(take: Path) -> tuple[NDArray[Any], Camera]:
+    """What a take was solved from, and the camera as it is before anything is measured."""
+    source = observations_of(take)
+    track = int(read_take(take).provenance["track"])
+    with tempfile.TemporaryDirectory() as folder, restore(source, Path(folder, "store")) as store:
+        seen = np.concatenate([block.copy() for block in store.person(track).blocks()])
+    return seen, level_camera(video_of(read_about(source)))
+
+
+def _clip(inputs: dict[str, Array], true: Take, rows: NDArray[np.int64]) -> Batch:
+    """Of what a network sees (T, ...) and the truth in the same frames, a clip to learn from."""
+    count, turn = len(skeleton.JOINTS[:22]), true["R"][rows]
+    local = rotations.to_matrix(true.rotations)[rows, :count]
+    in_camera = local.copy()
+    in_camera[:, 0] = turn @ local[:, 0]
+    joints = true["joints"][rows][:, :count]
+    down = -turn[..., 2]
+    offsets = true["rest_offsets"][:count]
+    lengths, usual = (np.linalg.norm(each, axis=-1) for each in (offsets, skeleton.neutral().offsets[:count]))
+    size = lengths[_TRUNK_AND_LEGS].sum() / usual[_TRUNK_AND_LEGS].sum()
+    step = np.gradient(joints, true["timestamps"][rows], axis=0)
+    velocity = np.einsum("tba,tb->ta", local[:, 0], step[:, 0]) / size
+    arrays = {
+        **inputs,
+        "local": in_camera,
+        "gravity": view_from_gravity(torch.from_numpy(down)).numpy() @ in_camera[:, 0],
+        "velocity": velocity,
+        "offsets": offsets,
+        "bones": np.log(lengths[1:] / (size * usual[1:])),
+        "joints": np.einsum("tab,tjb->tja", turn, joints) + true["t"][rows][:, None],
+        "down": down,
+        "guess": np.broadcast_to([0.0, 1.0, 0.0], down.shape),
+    }
+    tensors = {name: torch.tensor(array, dtype=torch.float32)[None] for name, array in arrays.items()}
+    wrists = torch.tensor(joints[:, [skeleton.INDEX["left_wrist"], skeleton.INDEX["right_wrist"]]]).float()[None]
+    pace = torch.tensor(1 / np.median(np.diff(true["timestamps"]))).float().reshape(1, 1, 1)
+    contacts = torch.tensor(true["contacts"][rows], dtype=torch.float32)[None]
+    return Batch(**tensors, static=torch.cat([contacts, resting(wrists, pace)], -1))
+
+
+def _there_and_back(clip: Batch, frames: int, start: float) -> Batch:
+    """`frames` of the clip from a random start (0..1) on; from its last frame it goes backwards, and so on."""
+    count = clip.obs.shape[1]
+    place = torch.arange(frames) + int(start * max(count - frames, 0) if count > frames else start * count)
+    place = place % max(2 * count - 2, 1)
+    back = place >= count
+    rows = torch.where(back, 2 * count - 2 - place, place)
+    found = {name: tensor if name in WHOLE else tensor[:, rows] for name, tensor in vars(clip).items()}
+    sign = torch.where(back, -1.0, 1.0)[:, None]
+    return replace(Batch(**found), velocity=found["velocity"] * sign, cam_angvel=found["cam_angvel"] * sign)
+
+
+def _mirror(clip: Batch) -> Batch:
+    """The clip in a mirror: x turned round, left and right exchanged."""
+    flip = torch.tensor([-1.0, 1.0, 1.0])
+    both = flip[:, None] * flip
+    points = clip.hints[..., :-1].unflatten(-1, (len(HINTS), 3))[..., _HINTS, :] * flip
+    bones = torch.cat([torch.zeros_like(clip.bones[..., :1]), clip.bones], -1)
+    return Batch(
+        obs=clip.obs[..., _POINTS, :] * flip,
+        cliff_cam=clip.cliff_cam * flip,
+        cam_angvel=clip.cam_angvel * torch.tensor([1.0, -1, -1, -1, 1, 1]),
+        hints=torch.cat([points.flatten(-2), clip.hints[..., -1:]], -1),
+        local=clip.local[..., _JOINTS, :, :] * both,
+        gravity=clip.gravity * both,
+        velocity=clip.velocity * flip,
+        static=clip.static[..., _STATIC],
+        offsets=clip.offsets[..., _JOINTS, :] * flip,
+        bones=bones[..., _JOINTS][..., 1:],
+        joints=clip.joints[..., _JOINTS, :] * flip,
+        down=clip.down * flip,
+        guess=clip.guess * flip,
+    )
