@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clip_body import load_body
+from clip_scenes import random_scenes
 
 from backend.core import keypoints, rotations, skeleton
 from backend.core.take import read_take
@@ -53,6 +54,24 @@ def test_the_body_stands_in_smplx_zero_pose() -> None:
     feet = skeleton.posed_points(body.skeleton, turned, joints, skeleton.FOOT_POINTS)[0]
     np.testing.assert_allclose(feet[:, 1], skin[:, 1].min(), atol=0.015)
     np.testing.assert_allclose(feet[:3] * [-1, 1, 1], feet[3:], atol=0.005)
+
+
+def test_random_scenes_take_motions_of_every_kind_and_stay_within_them() -> None:
+    lengths = np.array([40, 90, 61, 300, 70])
+    motions = {
+        "seq_name": np.array(["a", "b", "c", "d", "e"]),
+        "seq_length": lengths,
+        "seq_flat_floor": np.array([True, True, True, True, False]),
+        "seq_category": np.array(["walk", "walk", "jump", "walk", "jump"]),
+    }
+    scenes = random_scenes(motions, 2, 60)
+    (one,), (two,) = (scene.actors for scene in scenes.values())
+    assert {one.motion, two.motion} in ({"b", "c"}, {"d", "c"})  # one of each kind, long enough and on a floor
+    for scene in random_scenes(motions, 9, 60).values():
+        (actor,) = scene.actors
+        assert actor.start + 60 <= dict(zip("abcde", lengths, strict=True))[actor.motion]
+        assert 0.6 < scene.focal < 1.8 and 3.4 <= -scene.eye[1] <= 6.0
+    assert random_scenes(motions, 2, 60) == scenes
 
 
 @pytest.fixture(scope="module")
