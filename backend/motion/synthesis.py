@@ -234,8 +234,13 @@ def sole_points(turned: Tensor, joints: Tensor, size: Tensor) -> Tensor:
     rest = torch.tensor(np.array([place for _, place in points]), dtype=torch.float32) * size[:, None, None, None]
     rest = rest.expand(*joints.shape[:2], -1, -1)
     found = attached(turned, joints, [joint for joint, _ in points], rest)
-    toes, heels = (found[:, :, k::3] for k in (0, 2))
-    return torch.stack([heels, 0.5 * (toes + found[:, :, 1::3])], -2).flatten(2, 3)
+    return soles(found)
+
+
+def soles(feet: Tensor) -> Tensor:
+    """Points of the feet (B, L, 6, 3), `skeleton.FOOT_POINTS` -> heels and toes (B, L, 4, 3), `skeleton.CONTACTS`."""
+    big, small, heels = (feet[:, :, k::3] for k in range(3))
+    return torch.stack([heels, 0.5 * (big + small)], -2).flatten(2, 3)
 
 
 def resting(points: Tensor, pace: Tensor) -> Tensor:

@@ -26,12 +26,13 @@ from ..core.take import Take, read_take
 from ..observations import observations_of, read_about, restore, video_of
 from ..stages import Camera
 from ..world.camera import level_camera
-from .synthesis import Batch, resting, view_from_gravity
+from .mocap import mirror
+from .synthesis import Batch, resting, soles, view_from_gravity
 
 _POINTS = keypoints.mirrored(keypoints.BODY + keypoints.FEET)
 _HINTS = keypoints.mirrored(HINTS)
 _JOINTS = skeleton.MIRROR[:22].tolist()
-_STATIC = [2, 3, 0, 1, 5, 4]
+_WRISTS = [skeleton.INDEX["left_wrist"], skeleton.INDEX["right_wrist"]]
 _TRUNK_AND_LEGS = [3, 4, 6, 7, 9, 12]
 WHOLE = ("offsets", "bones")  # tell of a clip, not of its frames
 AGAIN = 0.012  # of half the box: how far keypoints are moved each time, lest they be learnt by heart
@@ -51,12 +52,11 @@ class Watched:
     def windows(self, count: int, frames: int, random: Generator) -> Batch:
         """Random windows, half of them mirrored; where a clip ends, it goes on backwards."""
         chosen = torch.randint(len(self.clips), (count,), generator=random).tolist()
-        mirrored, start = torch.rand(2, count, generator=random).tolist()
+        sides, starts = torch.rand(2, count, generator=random).tolist()
         rows = []
-        for which, mirror, first in zip(chosen, mirrored, start, strict=True):
-            clip = self.clips[which]
-            clip = _there_and_back(clip, frames, first)
-            rows.append(_mirror(clip) if mirror < 0.5 else clip)
+        for which, side, start in zip(chosen, sides, starts, strict=True):
+            clip = _there_and_back(self.clips[which], frames, start)
+            rows.append(_mirror(clip) if side < 0.5 else clip)
         found = reduce(Batch.with_more, rows)
         found.obs[..., :2] += AGAIN * torch.randn(count, 1, found.obs.shape[2], 2, generator=random)
         return found
@@ -115,10 +115,12 @@ def _clip(inputs: dict[str, Array], true: Take, rows: NDArray[np.int64]) -> Batc
         "guess": np.broadcast_to([0.0, 1.0, 0.0], down.shape),
     }
     tensors = {name: torch.tensor(array, dtype=torch.float32)[None] for name, array in arrays.items()}
-    wrists = torch.tensor(joints[:, [skeleton.INDEX["left_wrist"], skeleton.INDEX["right_wrist"]]]).float()[None]
+    wrists, feet, contacts = (
+        torch.tensor(array, dtype=torch.float32)[None]
+        for array in (joints[:, _WRISTS], true["keypoints_foot"][rows], true["contacts"][rows])
+    )
     pace = torch.tensor(1 / np.median(np.diff(true["timestamps"]))).float().reshape(1, 1, 1)
-    contacts = torch.tensor(true["contacts"][rows], dtype=torch.float32)[None]
-    return Batch(**tensors, static=torch.cat([contacts, resting(wrists, pace)], -1))
+    return Batch(**tensors, static=torch.cat([contacts * resting(soles(feet), pace), resting(wrists, pace)], -1))
 
 
 def _there_and_back(clip: Batch, frames: int, start: float) -> Batch:
@@ -136,7 +138,7 @@ def _there_and_back(clip: Batch, frames: int, start: float) -> Batch:
 def _mirror(clip: Batch) -> Batch:
     """The clip in a mirror: x turned round, left and right exchanged."""
     flip = torch.tensor([-1.0, 1.0, 1.0])
-    both = flip[:, None] * flip
+    local, velocity, contacts = mirror(clip.local, clip.velocity, clip.static[..., :4])
     points = clip.hints[..., :-1].unflatten(-1, (len(HINTS), 3))[..., _HINTS, :] * flip
     bones = torch.cat([torch.zeros_like(clip.bones[..., :1]), clip.bones], -1)
     return Batch(
@@ -144,10 +146,10 @@ def _mirror(clip: Batch) -> Batch:
         cliff_cam=clip.cliff_cam * flip,
         cam_angvel=clip.cam_angvel * torch.tensor([1.0, -1, -1, -1, 1, 1]),
         hints=torch.cat([points.flatten(-2), clip.hints[..., -1:]], -1),
-        local=clip.local[..., _JOINTS, :, :] * both,
-        gravity=clip.gravity * both,
-        velocity=clip.velocity * flip,
-        static=clip.static[..., _STATIC],
+        local=local,
+        gravity=flip[:, None] * clip.gravity * flip,
+        velocity=velocity,
+        static=torch.cat([contacts, clip.static[..., [5, 4]]], -1),
         offsets=clip.offsets[..., _JOINTS, :] * flip,
         bones=bones[..., _JOINTS][..., 1:],
         joints=clip.joints[..., _JOINTS, :] * flip,

@@ -46,6 +46,7 @@ def _write(clip: Clip, batch: Batch, i: int, folder: Path) -> None:
         "poses": rotations.to_axis_angle(local).reshape(count, -1), "trans": np.zeros((count, 3)),
         "rest_offsets": clip.offsets, "R": upright, "t": np.zeros((count, 3)),
         "joints": np.einsum("tba,tjb->tja", upright, joints), "contacts": np.ones((count, 4)),
+        "keypoints_foot": np.cumsum(np.ones((count, 6, 3)), 0),
         "timestamps": clip.observations["time"], "mocap_frame_rate": 30.0,
     }  # fmt: skip
     told = {"track": 1, "observations": "clip.keypoints"}
@@ -76,6 +77,7 @@ def test_what_was_written_comes_back_as_networks_see_it(synthetic: Batch, tmp_pa
     torch.testing.assert_close(clip.offsets[0, 1:], synthetic.offsets[which, 1:], atol=1e-5, rtol=0)
     seen = synthetic.obs[which][..., 2] > 0
     torch.testing.assert_close(clip.obs[0][seen], synthetic.obs[which][seen], atol=5e-3, rtol=0)
+    assert not clip.static[0, :, :4].any()  # whatever is labelled, feet that fly do not stand
     torch.testing.assert_close(clip.velocity[0, 5:-5], synthetic.velocity[which, 5:-5], atol=0.05, rtol=0)
 
 
