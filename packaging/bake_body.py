@@ -18,7 +18,7 @@ from environment import ROOT
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(ROOT))
-from clip_body import Body, load_body
+from clip_body import MAN, WOMAN, Body, load_body
 
 from backend.core import rotations
 from backend.core import skeleton as sk
@@ -35,7 +35,7 @@ FOLDER = ROOT / "assets" / "body"
 def main() -> int:
     """Bake; -> exit status."""
     fetch_body()
-    woman, man = load_body(True, 1.0), load_body(False, 1.0)
+    woman, man = load_body(WOMAN, 1.0), load_body(MAN, 1.0)
     offsets = (woman.skeleton.offsets + man.skeleton.offsets) / 2
     points = {
         name: (joint, (woman.skeleton.points[name][1] + offset) / 2)

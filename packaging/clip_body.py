@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from backend.core.rotations import Array
 from backend.core.skeleton import INDEX as JOINT
 from backend.core.skeleton import Skeleton
 
+# Looks: which of MakeHuman's targets, and how much of each.
+WOMAN, MAN = {"caucasian-female-young": 1.0}, {"caucasian-male-young": 1.0}
 UNIT = 0.1  # the files are in decimetres
 TOES_OUT = np.radians(16.5)  # of feet in the zero pose
 
@@ -72,11 +75,11 @@ class Body:
         return posed
 
 
-def load_body(female: bool, size: float) -> Body:
-    """A young woman or man, `size` times as large as the files have them (about 1.68 and 1.75 m)."""
+def load_body(looks: Mapping[str, float], size: float) -> Body:
+    """Somebody of such looks, `size` times as large as the files have them (WOMAN about 1.68, MAN 1.75 m)."""
     vertices, groups = _read_obj()
-    target = f"caucasian-{'female' if female else 'male'}-young"
-    vertices = (vertices + _read_target(target, len(vertices))) * UNIT * size
+    vertices += sum(share * _read_target(target, len(vertices)) for target, share in looks.items())
+    vertices *= UNIT * size
     rig = json.loads((BODY / "rig.default.json").read_text("utf-8"))
     cubes = {name: vertices[np.unique(faces)].mean(0) for name, faces in groups.items() if name.startswith("joint-")}
     centers = _joint_centers(rig, vertices, cubes)

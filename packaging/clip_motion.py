@@ -46,7 +46,7 @@ def perform(actor: Actor, motions: dict[str, Array], frames: int) -> Performance
     which = int(np.flatnonzero(motions["seq_name"] == actor.motion)[0])
     first = int(motions["seq_start"][which]) + actor.start
     rows = slice(first, min(first + frames, int(motions["seq_start"][which] + motions["seq_length"][which])))
-    body = load_body(actor.female, actor.size)
+    body = load_body(actor.looks, actor.size)
 
     local = np.tile(rotations.IDENTITY, (rows.stop - rows.start, sk.COUNT, 1))
     local[:, 0] = rotations.from_axis_angle(motions["root_orient"][rows])
@@ -58,6 +58,7 @@ def perform(actor: Actor, motions: dict[str, Array], frames: int) -> Performance
     if actor.raised:
         _raise_left_leg(local)
         contacts[:, :2] = 0
+    _turn_ankles(local, np.radians(actor.ankles))
     local = _planted(body.skeleton, local, pelvis, contacts)
     height = _feet(body.skeleton, local, pelvis)[..., 1]
     floor = np.median(height[contacts > 0]) if contacts.any() else height.min()
@@ -143,3 +144,13 @@ def _raise_left_leg(local: Array) -> None:
         ("left_ankle", np.stack([flex, 0.5 * turn_in, turn_in], -1)),
     ):
         local[:, sk.INDEX[joint]] = rotations.from_axis_angle(turn)
+
+
+def _turn_ankles(local: Array, far: float) -> None:
+    """Turn both ankles to and fro by up to `far` radians, in place: most up and down, each side at its own pace."""
+    times = np.arange(len(local)) / FPS
+    for joint, pace in (("left_ankle", 0.9), ("right_ankle", 0.7)):
+        phase = 2 * np.pi * pace * times
+        turn = far * np.stack([np.sin(phase), 0.6 * np.sin(1.3 * phase + 1), 0.6 * np.cos(0.8 * phase)], -1)
+        ankle = local[:, sk.INDEX[joint]]
+        local[:, sk.INDEX[joint]] = rotations.multiply(ankle, rotations.from_axis_angle(turn))

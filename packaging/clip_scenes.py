@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from clip_body import MAN, WOMAN
 
 from backend.core import rotations
 from backend.core.rotations import Array, normalize
@@ -21,17 +22,18 @@ class Actor:
     """A body and the motion that it performs.
 
     motion: name of a sequence in the file of motions, played from frame `start`; place (x, y) metres and heading
-    (degrees) of the middle of it; raised: stands on the right leg and circles the left ankle in the air, which no
-    ordinary motion does enough of.
+    (degrees) of the middle of it; looks: see `load_body`. raised: stands on the right leg and circles the left ankle in
+    the air; ankles: degrees by which both turn beyond what the motion has. No ordinary motion does enough of that.
     """
 
     motion: str
     start: int = 0
     place: tuple[float, float] = (0.0, 0.0)
     heading: float = 0.0
-    female: bool = False
+    looks: dict[str, float] = field(default_factory=lambda: MAN)
     size: float = 1.0
     raised: bool = False
+    ankles: float = 0.0
     clothes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -65,37 +67,35 @@ RED, BLUE = {"shirt": (168, 52, 44), "shoes": (36, 34, 34)}, {"shirt": (52, 84, 
 GREEN = {"shirt": (64, 128, 80), "trousers": (70, 60, 52)}
 WHITE = {"shirt": (214, 210, 200), "trousers": (44, 56, 88)}
 
-CLOTHES = (RED, BLUE, GREEN, WHITE)
-
 # What the chain is measured on.
 SCENES = {
     "level": Scene((Actor("13_29", 60, clothes=RED),), eye=(0.0, -4.6, 1.2), target=(0.0, 0.0, 0.95)),
     "tilted": Scene(
-        (Actor("91_01", 120, female=True, heading=20, clothes=BLUE),),
+        (Actor("91_01", 120, looks=WOMAN, heading=20, clothes=BLUE),),
         eye=(1.2, -4.4, 3.4), target=(0, 0, 0.7), focal=1.2,
     ),
     "upwards": Scene(
         (Actor("06_15b", 10, heading=-25, clothes=WHITE),), eye=(-0.8, -3.9, 0.3), target=(0, 0, 1.15), focal=0.75
     ),
     "rolled": Scene(
-        (Actor("55_01", 150, female=True, size=1.04, clothes=GREEN),),
+        (Actor("55_01", 150, looks=WOMAN, size=1.04, clothes=GREEN),),
         eye=(0.6, -4.8, 1.5), target=(0, 0, 0.9), roll=22, focal=1.15,
     ),
     "behind": Scene(
         (Actor("13_10", 200, heading=170, clothes=BLUE),), eye=(0.0, -5.0, 1.5), target=(0, 0, 1.05), focal=0.9
     ),
     "away": Scene(
-        (Actor("91_13", 150, place=(0.2, 0.4), heading=155, female=True, clothes=RED),),
+        (Actor("91_13", 150, place=(0.2, 0.4), heading=155, looks=WOMAN, clothes=RED),),
         eye=(0.0, -4.6, 1.7), target=(0, 0, 0.85), focal=1.1,
     ),
     "feet": Scene(
-        (Actor("13_09", 60, heading=35, female=True, raised=True, clothes=WHITE),),
+        (Actor("13_09", 60, heading=35, looks=WOMAN, raised=True, clothes=WHITE),),
         eye=(0.2, -2.6, 0.55), target=(0.1, 0, 0.78), focal=0.72,
     ),
     "crossing": Scene(
         (
             Actor("06_01", 16, place=(0.0, 0.45), heading=90, clothes=RED),
-            Actor("07_01", 0, place=(0.0, -0.45), heading=-90, female=True, clothes=GREEN),
+            Actor("07_01", 0, place=(0.0, -0.45), heading=-90, looks=WOMAN, clothes=GREEN),
         ),
         eye=(0.0, -6.0, 1.6), target=(0, 0, 0.85), focal=1.1,
     ),
@@ -125,16 +125,37 @@ def _random_scene(random: np.random.Generator, motions: dict[str, Array], which:
         str(motions["seq_name"][which]),
         int(random.integers(motions["seq_length"][which] - frames + 1)),
         heading=random.uniform(0, 360),
-        female=bool(random.random() < 0.5),
+        looks=_random_looks(random),
         size=random.uniform(0.92, 1.08),
-        clothes=CLOTHES[random.integers(len(CLOTHES))],
+        ankles=random.uniform(10, 35) if random.random() < 0.4 else 0.0,
+        clothes=_random_clothes(random),
     )
     low, high = ((0.3, 1.0), (1.0, 1.8), (1.8, 3.6))[random.choice(3, p=(0.2, 0.5, 0.3))]
     distance = random.uniform(3.4, 6.0)
+    close = random.uniform(1.3, 2.0) if random.random() < 0.15 else 1.0  # the picture cuts people off
     return Scene(
         (actor,),
         eye=(0.0, -distance, random.uniform(low, high)),
-        target=(random.normal(0, 0.2), 0.0, random.normal(0.9, 0.1)),
+        target=(random.normal(0, 0.2), 0.0, random.normal(0.9, 0.1) if close == 1.0 else random.uniform(0.4, 1.4)),
         roll=random.uniform(-30, 30) if random.random() < 0.2 else random.normal(0, 2),
-        focal=distance / random.uniform(3.6, 5.2),
+        focal=close * distance / random.uniform(3.6, 5.2),
+        follow=float(random.random() < 0.2),
     )
+
+
+def _random_looks(random: np.random.Generator) -> dict[str, float]:
+    """Women and men from three continents, slender to stout."""
+    sex, origin = random.choice(("female", "male")), random.choice(("african", "asian", "caucasian"))
+    build = "-".join(random.choice(("max", "min")) + what for what in ("muscle", "weight"))
+    return {f"{origin}-{sex}-young": 1.0, f"universal-{sex}-young-{build}": random.uniform(0.0, 0.8)}
+
+
+def _random_clothes(random: np.random.Generator) -> dict[str, tuple[int, int, int]]:
+    """Clothes of any colour, skin and hair of those that people have."""
+
+    def between(dark: tuple[int, int, int], light: tuple[int, int, int]) -> tuple[int, int, int]:
+        red, green, blue = (int(value) for value in np.array(dark) + random.random() * np.subtract(light, dark))
+        return red, green, blue
+
+    worn = {part: tuple(int(value) for value in random.integers(25, 230, 3)) for part in ("shirt", "trousers", "shoes")}
+    return {**worn, "skin": between((84, 56, 42), (228, 184, 156)), "hair": between((24, 20, 18), (190, 160, 110))}

@@ -31,12 +31,27 @@ RIG_SHA256 = {
     "rig.mixamo.json": "b4e491bacdcae797e53b7692169cf6a160c50fcc1eda5f0982e92fac1561ae56",
 }
 BODY = ROOT / ".cache" / "body"
+LOOKS_SHA256 = {
+    "african-female-young": "1147ae55ecb0f66bade3f45176b3af187e265878322db172ad1090e9f3108e84",
+    "african-male-young": "05ed84d6df36e788cdfa8da0be15376850524b960cf2f17f3e592b9cf7d21c85",
+    "asian-female-young": "ee17da733288434e5b6fa120497f1fa6e72bf7faad5d694b0431d7275139170d",
+    "asian-male-young": "0928ed8b9f08f60afb9884cf9e9f33a939ed3a85d7f136de9ccc88a76981d6d7",
+    "caucasian-female-young": "e9d6212373ac5f1e2c596fa145e363385f4d169c3c6c88ede3bab93b681af041",
+    "caucasian-male-young": "ffe69537e53148edff2776204ba48cf3bf1f3cbc72966592c8a562ab80b07333",
+    "universal-female-young-maxmuscle-maxweight": "6a36ca389bd4ba5e2efe1f885d493e19096cd12d2ae7c810add715f6d9fff0f2",
+    "universal-female-young-maxmuscle-minweight": "f67344b6aa1808737d78b619c062effe04aad0bfe67e9f80fa6294e2eb5342a5",
+    "universal-female-young-minmuscle-maxweight": "bb8da1aa94cecd782ae0d2b58067204589a06e55915717d5852452d60aa751e7",
+    "universal-female-young-minmuscle-minweight": "18ecff47c3606608472afab0f79a88afaf0c3d5c139bf81c1ef7867a9a9b78a5",
+    "universal-male-young-maxmuscle-maxweight": "4c88d7850d64ae8a455bd375755769a2153cce98a7e0b1acce6fa0454083d14d",
+    "universal-male-young-maxmuscle-minweight": "0323cb5c604d13207d1a10ade8ce165df1cbf14d91de48ad959a082297669905",
+    "universal-male-young-minmuscle-maxweight": "5cd87b8e6856a3e9e6b71d15580e1ae9b058f478ce8c1ea73c1b145df9c8e0e6",
+    "universal-male-young-minmuscle-minweight": "166a31465a2790a321e55e274a7f43c56bfe58ad1cf443afacd45a7a23abf407",
+}
 BODY_SHA256 = {
     "base.obj": "8e761e6624b8f54536409135d1636da63b32486a90d4897f84e121d144f6fb4c",
     "rig.default.json": RIG_SHA256["rig.default.json"],
     "weights.default.json": "c3df45e2f2165663b483b7fa3dfed6f1bd5e2dd48d8825308de1a8453a88b111",
-    "caucasian-male-young.target.gz": "ffe69537e53148edff2776204ba48cf3bf1f3cbc72966592c8a562ab80b07333",
-    "caucasian-female-young.target.gz": "e9d6212373ac5f1e2c596fa145e363385f4d169c3c6c88ede3bab93b681af041",
+    **{f"{name}.target.gz": digest for name, digest in LOOKS_SHA256.items()},
 }
 
 NOTICE = """The .tflite files in this folder are the BlazePose, hand and face landmark models of MediaPipe

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clip_body import load_body
-from clip_scenes import random_scenes
+from clip_body import MAN, load_body
+from clip_motion import perform
+from clip_scenes import Actor, random_scenes
+from downloads import LOOKS_SHA256
 
 from backend.core import keypoints, rotations, skeleton
 from backend.core.take import read_take
@@ -40,7 +42,7 @@ def write_motions(path: Path) -> Path:
 
 
 def test_the_body_stands_in_smplx_zero_pose() -> None:
-    body = load_body(female=False, size=1.0)
+    body = load_body(MAN, size=1.0)
     still = np.tile(rotations.IDENTITY, (1, skeleton.COUNT, 1))
     turned, joints = skeleton.forward_kinematics(body.skeleton, still, np.zeros((1, 3)))
     skin = body.skin(turned, joints)[0]
@@ -54,6 +56,29 @@ def test_the_body_stands_in_smplx_zero_pose() -> None:
     feet = skeleton.posed_points(body.skeleton, turned, joints, skeleton.FOOT_POINTS)[0]
     np.testing.assert_allclose(feet[:, 1], skin[:, 1].min(), atol=0.015)
     np.testing.assert_allclose(feet[:3] * [-1, 1, 1], feet[3:], atol=0.005)
+
+
+def test_stout_people_are_wider_and_stand_as_well() -> None:
+    def width(build: str) -> float:
+        body = load_body({**MAN, f"universal-male-young-{build}": 0.8}, size=1.0)
+        still = np.tile(rotations.IDENTITY, (1, skeleton.COUNT, 1))
+        turned, joints = skeleton.forward_kinematics(body.skeleton, still, np.zeros((1, 3)))
+        skin = body.skin(turned, joints)[0]
+        feet = skeleton.posed_points(body.skeleton, turned, joints, skeleton.FOOT_POINTS)[0]
+        np.testing.assert_allclose(feet[:, 1], skin[:, 1].min(), atol=0.015)
+        waist = np.abs(skin[:, 1] - joints[0, skeleton.INDEX["spine1"], 1]) < 0.02
+        return float(np.ptp(skin[waist, 0]))
+
+    assert width("minmuscle-maxweight") > 1.2 * width("minmuscle-minweight")
+
+
+def test_ankles_turn_as_far_as_the_scene_says(tmp_path: Path) -> None:
+    motions = dict(np.load(write_motions(tmp_path / "motions.npz")))
+    usual, turned = (perform(Actor("13_29", ankles=far), motions, START).local for far in (0.0, 30.0))
+    off = rotations.to_axis_angle(rotations.multiply(rotations.inverse(usual), turned))
+    far = np.degrees(np.linalg.norm(off, axis=-1))
+    ankles = np.isin(np.arange(skeleton.COUNT), skeleton.ANKLES)
+    assert 20 < far[:, ankles].max() < 45
 
 
 def test_random_scenes_take_motions_of_every_kind_and_stay_within_them() -> None:
@@ -70,7 +95,8 @@ def test_random_scenes_take_motions_of_every_kind_and_stay_within_them() -> None
     for scene in random_scenes(motions, 9, 60).values():
         (actor,) = scene.actors
         assert actor.start + 60 <= dict(zip("abcde", lengths, strict=True))[actor.motion]
-        assert 0.6 < scene.focal < 1.8 and 3.4 <= -scene.eye[1] <= 6.0
+        assert 0.6 < scene.focal < 3.4 and 3.4 <= -scene.eye[1] <= 6.0
+        assert set(actor.looks) <= set(LOOKS_SHA256)
     assert random_scenes(motions, 2, 60) == scenes
 
 
