@@ -30,7 +30,7 @@ from .watched import Watched
 LENS = 0.2  # videos seldom tell their lens: the pipeline takes the picture's diagonal for its focal length
 STRETCH = 1.3  # videos have 24 to 30 frames a second; faster ones are thinned out
 
-WATCHED = 0.25  # of a batch, where there are clips that detectors have watched
+WATCHED = 0.35  # of a batch, where there are clips that detectors have watched
 
 USUAL, SPUN = slice(0, None, 2), slice(1, None, 2)  # clips of a batch for FootMR
 SUREST = -5.0  # logarithm of metres: nobody is surer of a joint than 7 mm

@@ -22,7 +22,7 @@ from .planted import planted_turns
 ASIDE = 0.015  # where the pelvis is seen, across the line of sight
 DEPTH = 0.10  # along it, as part of the distance
 ACCELERATION = 5.0  # m/s^2, of the pelvis
-SLIP = 0.002  # a planted foot between two frames
+SLIP = 0.0015  # a planted foot between two frames
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
@@ -93,16 +93,14 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     by far more time than frames know of each other and fade into one another.
     """
     frames = len(path.times)
-    feet, speed, turn = np.empty_like(path.feet), np.empty_like(path.still), np.empty_like(path.turned)
+    feet, _ = _planted(path, path.still)
+    speed = np.empty_like(path.still)
     for own, around, inner in _stretches(frames):
-        part = path.rows(around)
-        planted = planted_turns(part.turned, part.still, part.times)
-        ankles = part.ankles.repeat(2, axis=1)
-        held = ankles + rotations.rotate(planted.repeat(2, axis=1), part.feet - ankles)
-        seen = to_camera(part.pelvis[:, None] + held, camera)
-        turn[own], feet[own], speed[own] = planted[inner], held[inner], sideways_speed(seen, part.times)[inner]
+        seen = to_camera(path.pelvis[around, None] + feet[around], camera)
+        speed[own] = sideways_speed(seen, path.times[around])[inner]
+    contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times)
+    feet, turn = _planted(path, np.maximum(path.still, contacts))  # what stands does not turn, whoever says so
     path = replace(path, feet=feet)
-    contacts, ground = find_contacts(path.pelvis[:, None] + path.feet, speed, path.still, path.times)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
         rows = slice(start, start + STRETCH)
@@ -111,6 +109,19 @@ def settle(path: RootPath, camera: Camera) -> Settled:
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
     return Settled(pelvis, shift, turn, contacts)
+
+
+def _planted(path: RootPath, still: Array) -> tuple[Array, Array]:
+    """-> contact points (T, 4, 3) from the pelvis, of feet that do not turn where they stand, and their turn (T, 2, 4);
+    still (T, 4) 0..1 how likely the points stand."""
+    feet, turn = np.empty_like(path.feet), np.empty_like(path.turned)
+    for own, around, inner in _stretches(len(path.times)):
+        part = path.rows(around)
+        planted = planted_turns(part.turned, still[around], part.times)
+        ankles = part.ankles.repeat(2, axis=1)
+        held = ankles + rotations.rotate(planted.repeat(2, axis=1), part.feet - ankles)
+        turn[own], feet[own] = planted[inner], held[inner]
+    return feet, turn
 
 
 def _stretches(frames: int) -> Iterator[tuple[slice, slice, slice]]:

@@ -232,7 +232,8 @@ def test_feet_turn_without_anything_else_moving() -> None:
     np.testing.assert_allclose(after[1][:, others], before[1][:, others], atol=1e-9)
 
 
-def test_planted_feet_that_seem_to_pivot_stand_still_in_the_end() -> None:
+@pytest.mark.parametrize("likely", [0.95, 0.2])  # what nobody believes to stand is seen to stand
+def test_planted_feet_that_seem_to_pivot_stand_still_in_the_end(likely: float) -> None:
     body, motion = stepping(120)
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
     seen = seen_by(camera, motion)
@@ -241,7 +242,7 @@ def test_planted_feet_that_seem_to_pivot_stand_still_in_the_end() -> None:
     for side in ("left", "right"):
         local[:, JOINT[f"{side}_ankle"]] = rotations.multiply(local[:, JOINT[f"{side}_ankle"]], spin)
     down = contact_points(body, motion)[..., 2] < 0.01
-    path = RootPath.of(place(replace(seen, rotations=local, still=np.where(down, 0.95, 0.05)), camera), body)
+    path = RootPath.of(place(replace(seen, rotations=local, still=np.where(down, likely, 0.05)), camera), body)
     root = settle(path, camera)
     turned = rotations.multiply(root.turn, path.turned)
     ankles = root.pelvis[:, None] + path.ankles + root.shift
