@@ -14,6 +14,7 @@ from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
+from ..smoothing import local_average
 from ..stages import Camera, Motion
 from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
 from .planted import planted_turns
@@ -23,9 +24,12 @@ ASIDE = 0.015  # where the pelvis is seen, across the line of sight
 DEPTH = 0.10  # along it, as part of the distance
 ACCELERATION = 5.0  # m/s^2, of the pelvis
 SLIP = 0.0015  # a planted foot between two frames
+LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist goes where the rest of them is seen
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
+SEEN = 0.3  # confidence of a foot that has been seen
+BLINK = 0.2  # seconds over which that is averaged
 STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
@@ -42,7 +46,7 @@ class RootPath:
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; ankles (T, 2, 3) and feet (T, 4, 3), the contact
     points, seen from the pelvis, world axes; turned (T, 2, 4) the orientation of the feet; still (T, 4) 0..1 how likely
-    the contact points stand, 0.5 where nobody knows.
+    the contact points stand, 0.5 where nobody knows; seen (T, 4) 0..1 how surely they were seen.
     """
 
     times: Array
@@ -51,6 +55,7 @@ class RootPath:
     feet: Array
     turned: Array
     still: Array
+    seen: Array
 
     @staticmethod
     def of(motion: Motion, skeleton: Skeleton) -> RootPath:
@@ -60,7 +65,8 @@ class RootPath:
         still = np.full(points.shape[:2], 0.5) if motion.still is None else motion.still[:, : points.shape[1]]
         pelvis = motion.pelvis[:, None]
         ankles = joints[:, sk.ANKLES] - pelvis
-        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still)
+        seen = motion.confidence[:, sk.ANKLES].repeat(2, axis=1)
+        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still, seen)
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
@@ -87,7 +93,8 @@ class Settled(NamedTuple):
 
 
 def settle(path: RootPath, camera: Camera) -> Settled:
-    """The most likely path of the pelvis and of both feet, given that planted feet neither turn nor slip.
+    """The most likely path of the pelvis and of both feet, given that planted feet neither turn nor slip. Those that
+    nobody has seen are held loosely, and are no contacts.
 
     Least squares (linear, banded) over stretches of frames, so that memory does not grow with the take; they overlap
     by far more time than frames know of each other and fade into one another.
@@ -101,10 +108,13 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times)
     feet, turn = _planted(path, np.maximum(path.still, contacts))  # what stands does not turn, whoever says so
     path = replace(path, feet=feet)
+    in_sight = local_average(path.seen[..., None], path.times, BLINK)[..., 0] > SEEN
+    hold = contacts / np.where(in_sight, SLIP, LOOSE) ** 2
+    contacts[~in_sight] = 0
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
         rows = slice(start, start + STRETCH)
-        one, two = _settle_stretch(path.rows(rows), contacts[rows] > 0, ground[rows], camera)
+        one, two = _settle_stretch(path.rows(rows), hold[rows], contacts[rows] > 0, ground[rows], camera)
         fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
@@ -135,32 +145,36 @@ def _stretches(frames: int) -> Iterator[tuple[slice, slice, slice]]:
         )
 
 
-def _settle_stretch(path: RootPath, held: NDArray[np.bool_], ground: Array, camera: Camera) -> tuple[Array, Array]:
-    """-> pelvis (T, 3) and shift (T, 2, 3), all frames in one system of equations."""
+def _settle_stretch(
+    path: RootPath, hold: Array, stands: NDArray[np.bool_], ground: Array, camera: Camera
+) -> tuple[Array, Array]:
+    """-> pelvis (T, 3) and shift (T, 2, 3), all frames in one system of equations.
+
+    hold (T, 4) 1/m^2: how firmly contact points are held between frames; stands (T, 4): at ground (T, 4) metres."""
     sight = path.pelvis - to_world(np.zeros(3), camera)
     distance = np.linalg.norm(sight, axis=-1)
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]
     precision = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
-    pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, held, ground)
+    pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, hold, stands, ground)
 
-    shift = np.zeros((len(pelvis), 2, 3))
+    shift, here = np.zeros((len(pelvis), 2, 3)), np.zeros_like(pelvis)
     calm = np.broadcast_to(np.eye(3) / SHIFT**2, precision.shape)
     for side in (0, 1):
         pair = np.s_[:, 2 * side : 2 * side + 2]
         feet = pelvis[:, None] + path.feet[pair]
-        shift[:, side] = _above_floor(path.times, np.zeros_like(pelvis), calm, feet, held[pair], ground[pair])
+        shift[:, side] = _above_floor(path.times, here, calm, feet, hold[pair], stands[pair], ground[pair])
     return pelvis, shift
 
 
 def _above_floor(
-    times: Array, target: Array, precision: Array, feet: Array, held: NDArray[np.bool_], ground: Array
+    times: Array, target: Array, precision: Array, feet: Array, hold: Array, stands: NDArray[np.bool_], ground: Array
 ) -> Array:
     """`_solve`, and again with every point that came out below the floor held up."""
-    x = _solve(times, target, precision, feet, held, held, ground)
+    x = _solve(times, target, precision, feet, hold, stands, ground)
     for _ in range(2):
-        low = ((x[:, None] + feet)[..., 2] < 0.0) & ~held
-        x = _solve(times, target, precision, feet, held, held | low, np.where(low, 0.0, ground))
+        low = ((x[:, None] + feet)[..., 2] < 0.0) & ~stands
+        x = _solve(times, target, precision, feet, hold, stands | low, np.where(low, 0.0, ground))
     return x
 
 
@@ -169,11 +183,11 @@ def _solve(
     target: Array,
     precision: Array,
     feet: Array,
-    held: NDArray[np.bool_],
+    hold: Array,
     grounded: NDArray[np.bool_],
     ground: Array,
 ) -> Array:
-    """argmin over x (T, 3) of  |x - target|^2 in `precision`  +  |slip of x + feet while held|^2
+    """argmin over x (T, 3) of  |x - target|^2 in `precision`  +  |slip of x + feet|^2 in `hold`
     +  |height of x + feet over the ground while grounded|^2  +  |acceleration of x|^2."""
     frames = len(times)
     blocks = [np.zeros((frames - k, 3, 3)) for k in range(min(3, frames))]  # between t and t + k
@@ -186,7 +200,7 @@ def _solve(
         right[:, 2] += weight * (ground[:, k] - feet[:, k, 2])
         if frames > 1:
             near = np.diff(times) < 0.25  # nothing is known across a gap
-            tie = (held[1:, k] & held[:-1, k] & near)[:, None] / SLIP**2
+            tie = (np.minimum(hold[1:, k], hold[:-1, k]) * near)[:, None]
             move = tie * -np.diff(feet[:, k], axis=0)
             blocks[0][1:] += tie[..., None] * eye
             blocks[0][:-1] += tie[..., None] * eye

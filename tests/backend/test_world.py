@@ -100,6 +100,25 @@ def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> No
     assert np.abs(shift).max() < 0.03
 
 
+@pytest.mark.parametrize("speed", [0.0, 0.25])
+def test_whose_feet_are_out_of_sight_goes_where_the_rest_is_seen(speed: float) -> None:
+    frames = 120
+    body, motion = stepping(frames)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    true = np.tile(motion.pelvis[0], (frames, 1))
+    true[:, 0] += speed * motion.times
+    confidence = motion.confidence.copy()
+    confidence[:, sk.ANKLES] = 0.1
+    rows = np.repeat(motion.rotations[:1], frames, 0)  # the legs hang as they like
+    seen = seen_by(camera, replace(motion, rotations=rows, pelvis=true, confidence=confidence))
+    depth = 1 + np.random.default_rng(5).normal(0, 0.02, (frames, 1))
+    path = RootPath.of(place(replace(seen, pelvis=seen.pelvis * depth), camera), body)
+    pelvis, _, _, contacts = settle(path, camera)
+    assert not contacts.any()
+    assert np.abs(pelvis - true)[:, 0].max() < 0.03  # across the line of sight
+    assert np.ptp((pelvis - true)[:, 1]) < 0.3 * np.ptp((path.pelvis - true)[:, 1])
+
+
 def test_planted_feet_stand_still_after_settling() -> None:
     body, motion = stepping(240)
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
