@@ -14,6 +14,7 @@ from ..stages import Camera, Motion
 
 SPEED = (0.35, 0.60)  # m/s: a contact begins below the first and ends above the second
 LIFT = (0.07, 0.11)  # m above the lowest point of both feet, likewise
+SEEN = 0.3  # confidence of a foot that is in sight
 FLOOR_REACH = 0.2  # m: feet planted this close to the floor stand on it; others on a step, a wall, a stage
 LONG = 0.3  # s: who stands that long shows that there is something to stand on; the top of a jump is shorter
 SAME_LEVEL = 0.1  # m

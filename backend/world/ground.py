@@ -13,7 +13,7 @@ from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
 from . import vertical
-from .contacts import SPEED, contact_points, sideways_speed, to_world
+from .contacts import SEEN, SPEED, contact_points, sideways_speed, to_world
 
 # How far each source of "up" may be off, radians (or metres), one standard deviation.
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
@@ -164,11 +164,12 @@ def _body_up(skeleton: Skeleton, motion: Motion) -> tuple[Array, float] | None:
 
 
 def _planted(skeleton: Skeleton, motion: Motion, up: Array) -> Array:
-    """(N, 3) camera space: foot points that stand still while they are the lower ones of the body."""
+    """(N, 3) camera space: foot points in sight that stand still while they are the lower ones of the body."""
     points = contact_points(skeleton, motion)
     height = points @ up
     lowest = height < height.min(1, keepdims=True) + 0.06
-    return points[(sideways_speed(points, motion.times) < SPEED[0]) & lowest]
+    in_sight = motion.confidence[:, sk.ANKLES].repeat(2, axis=1) > SEEN
+    return points[(sideways_speed(points, motion.times) < SPEED[0]) & lowest & in_sight]
 
 
 def _spread(planted: Array) -> Array:

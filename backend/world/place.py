@@ -16,7 +16,7 @@ from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
 from ..smoothing import local_average
 from ..stages import Camera, Motion
-from .contacts import contact_points, find_contacts, sideways_speed, to_camera, to_world
+from .contacts import SEEN, contact_points, find_contacts, sideways_speed, to_camera, to_world
 from .planted import planted_turns
 
 # One standard deviation of what is measured and assumed, metres and seconds.
@@ -28,8 +28,7 @@ LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist 
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
 
-SEEN = 0.3  # confidence of a foot that has been seen
-BLINK = 0.2  # seconds over which that is averaged
+BLINK = 0.2  # seconds over which it is averaged how surely feet are seen
 STRETCH, OVERLAP = 2400, 600  # frames solved together, and shared by two such stretches
 
 
