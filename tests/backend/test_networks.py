@@ -72,7 +72,7 @@ def test_people_lean_less_wrongly_once_it_is_known_which_way_is_up() -> None:
         for motion, found in ((first, before), (second, after)):
             found.append(gravity_error(rotations.rotate(rotations.inverse(motion.rotations[:, 0]), up), true))
     assert np.mean(after) < 0.88 * np.mean(before)
-    assert np.quantile(after, 0.95) < 0.85 * np.quantile(before, 0.95)
+    assert np.quantile(after, 0.95) < 0.95 * np.quantile(before, 0.95)
 
 
 @pytest.mark.parametrize("stage", ["body", "feet", "orient"])
