@@ -40,7 +40,8 @@ class Actor:
 @dataclass(frozen=True)
 class Scene:
     """A clip. eye and target (x, y, z) metres; roll degrees (the picture turns clockwise); focal in diagonals of the
-    picture; follow: the camera turns after the first actor as far as this share of the way; dolly (x, y, z) m/s."""
+    picture; follow: the camera turns after the first actor as far as this share of the way; dolly (x, y, z) m/s;
+    shadows, and shaded creases: half of the time that a picture takes."""
 
     actors: tuple[Actor, ...]
     eye: tuple[float, float, float]
@@ -49,6 +50,7 @@ class Scene:
     focal: float = 1.0
     follow: float = 0.0
     dolly: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    shadows: bool = True
 
     def camera(self, times: Array, pelvis: Array) -> tuple[Array, Array]:
         """-> R (T, 3, 3) and t (T, 3), x_camera = R x_world + t, for the first actor's pelvis (T, 3)."""
@@ -140,6 +142,7 @@ def _random_scene(random: np.random.Generator, motions: dict[str, Array], which:
         roll=random.uniform(-30, 30) if random.random() < 0.2 else random.normal(0, 2),
         focal=close * distance / random.uniform(3.6, 5.2),
         follow=float(random.random() < 0.2),
+        shadows=False,
     )
 
 

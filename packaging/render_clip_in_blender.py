@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
         job = dict(data)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
-    _engine(scene, job["size"], bool(job["plain"]))
+    _engine(scene, job["size"], bool(job["shadows"]))
     _room()
     people = [
         _mesh(f"person{k}", job[f"vertices{k}"][0], job[f"faces{k}"], job[f"colors{k}"], job[f"parts{k}"], smooth=True)
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
         bpy.ops.render.render(write_still=True)
 
 
-def _engine(scene: bpy.types.Scene, size: np.ndarray, plain: bool) -> None:
+def _engine(scene: bpy.types.Scene, size: np.ndarray, shadows: bool) -> None:
     scene.render.engine = "BLENDER_WORKBENCH"
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in size)
     scene.render.image_settings.file_format = "PNG"
@@ -56,8 +56,8 @@ def _engine(scene: bpy.types.Scene, size: np.ndarray, plain: bool) -> None:
     scene.display.render_aa = "FXAA"  # three times as fast as sampling, and the video codec blurs edges anyway
     shading = scene.display.shading
     shading.light, shading.color_type = "STUDIO", "MATERIAL"
-    shading.show_shadows, shading.shadow_intensity = not plain, 0.35
-    shading.show_cavity = not plain
+    shading.show_shadows, shading.shadow_intensity = shadows, 0.35
+    shading.show_cavity = shadows
     scene.world = bpy.data.worlds.new("sky")
     scene.world.color = (0.5, 0.56, 0.62)
 

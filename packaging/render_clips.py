@@ -60,18 +60,17 @@ def main(arguments: list[str]) -> int:
     scenes = random_scenes(motions, options.random, options.frames) if options.random else SCENES
     if unknown := set(options.names) - set(scenes):
         parser.error(f"there is no clip {', '.join(sorted(unknown))}")
-    plain = options.random is not None
     options.output.mkdir(parents=True, exist_ok=True)
     size = (round(options.height * SIZE[0] / SIZE[1] / 2) * 2, options.height)
     for name in options.names or scenes:
-        print(make_clip(name, scenes[name], motions, options.frames, size, options.output, plain), flush=True)
+        print(make_clip(name, scenes[name], motions, options.frames, size, options.output), flush=True)
     return 0
 
 
 def make_clip(
-    name: str, scene: Scene, motions: dict[str, Array], frames: int, size: tuple[int, int], folder: Path, plain: bool
+    name: str, scene: Scene, motions: dict[str, Array], frames: int, size: tuple[int, int], folder: Path
 ) -> Path:
-    """Render one clip, if plain without shadows (in half the time), and write its truth. -> the video"""
+    """Render one clip and write its truth. -> the video"""
     actors = [perform(actor, motions, frames) for actor in scene.actors]
     count = min(len(actor.pelvis) for actor in actors)
     times = np.arange(count) / FPS
@@ -79,7 +78,7 @@ def make_clip(
     focal = scene.focal * float(np.hypot(*size))
     video = folder / f"{name}.mp4"
     with tempfile.TemporaryDirectory() as temporary:
-        pictures = _render(scene, actors, looking, t, focal, size, Path(temporary), plain)
+        pictures = _render(scene, actors, looking, t, focal, size, Path(temporary))
         _encode(pictures, video)
         chosen = pictures[len(pictures) // 8 :: max(1, len(pictures) // 4)][:4]
         cv2.imwrite(str(folder / f"{name}.png"), np.concatenate([cv2.imread(str(path)) for path in chosen], axis=1))
@@ -145,16 +144,9 @@ def _keypoints(body: sk.Skeleton) -> dict[int, tuple[int, Array]]:
 
 
 def _render(
-    scene: Scene,
-    actors: list[Performance],
-    looking: Array,
-    t: Array,
-    focal: float,
-    size: tuple[int, int],
-    folder: Path,
-    plain: bool,
+    scene: Scene, actors: list[Performance], looking: Array, t: Array, focal: float, size: tuple[int, int], folder: Path
 ) -> list[Path]:
-    told = {"focal": focal, "size": size, "plain": plain}
+    told = {"focal": focal, "size": size, "shadows": scene.shadows}
     arrays: dict[str, Array] = {"R": looking, "t": t, **{name: np.array(value) for name, value in told.items()}}
     for k, (actor, performance) in enumerate(zip(scene.actors, actors, strict=True)):
         rows = slice(len(t))

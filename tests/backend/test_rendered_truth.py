@@ -76,9 +76,9 @@ def test_ankles_turn_as_far_as_the_scene_says(tmp_path: Path) -> None:
     motions = dict(np.load(write_motions(tmp_path / "motions.npz")))
     usual, turned = (perform(Actor("13_29", ankles=far), motions, START).local for far in (0.0, 30.0))
     off = rotations.to_axis_angle(rotations.multiply(rotations.inverse(usual), turned))
-    far = np.degrees(np.linalg.norm(off, axis=-1))
+    off_by = np.degrees(np.linalg.norm(off, axis=-1))
     ankles = np.isin(np.arange(skeleton.COUNT), skeleton.ANKLES)
-    assert 20 < far[:, ankles].max() < 45
+    assert 20 < off_by[:, ankles].max() < 45
 
 
 def test_random_scenes_take_motions_of_every_kind_and_stay_within_them() -> None:
