@@ -107,10 +107,10 @@ SCENES = {
 }  # fmt: skip
 
 
-def random_scenes(motions: dict[str, Array], count: int, frames: int) -> dict[str, Scene]:
+def random_scenes(motions: dict[str, Array], count: int, frames: int, seed: int) -> dict[str, Scene]:
     """What detectors are measured on: other motions, as many of each category as there are, in front of cameras all
-    around; the same each time."""
-    random = np.random.default_rng(7)
+    around; the same each time with the same seed."""
+    random = np.random.default_rng(seed)
     usable = np.flatnonzero((motions["seq_length"] >= frames) & motions["seq_flat_floor"])
     kinds = motions["seq_category"][usable]
     waiting = {kind: list(random.permutation(usable[kinds == kind])) for kind in np.unique(kinds)}

@@ -1,6 +1,7 @@
 """Clips of a known body in a known motion seen by a known camera, with the exact truth beside them, into out/clips.
 
-    python3 packaging/dev.py render-clips --motions FILE.npz [NAME...] [--random N] [--frames N] [--height PIXELS]
+    python3 packaging/dev.py render-clips --motions FILE.npz [NAME...] [--random N [--seed N]] [--frames N]
+        [--height PIXELS] [--output FOLDER]
 
 FILE holds motions at 30 frames a second: root_orient (N, 3), body_pose (N, 21, 3), trans (N, 3), contacts (N, 4),
 seq_name, seq_start, seq_length (S,), y up, floor at y = 0. Each clip becomes NAME.mp4, a few of its frames as NAME.png
@@ -51,13 +52,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENES)} (default: all)")
     parser.add_argument("--motions", type=Path, required=True, metavar="FILE.npz")
     parser.add_argument("--random", type=int, metavar="N", help="instead: N random ones, without shadows")
+    parser.add_argument("--seed", type=int, default=7, metavar="N", help="of the random ones; another one, other clips")
     parser.add_argument("--frames", type=int, default=90, help="length of each clip (default: 90, three seconds)")
     parser.add_argument("--height", type=int, default=SIZE[1], help=f"of the picture, in pixels (default: {SIZE[1]})")
     parser.add_argument("--output", type=Path, default=OUT, metavar="FOLDER")
     options = parser.parse_args(arguments)
     with np.load(options.motions) as data:
         motions = dict(data)
-    scenes = random_scenes(motions, options.random, options.frames) if options.random else SCENES
+    scenes = random_scenes(motions, options.random, options.frames, options.seed) if options.random else SCENES
     if unknown := set(options.names) - set(scenes):
         parser.error(f"there is no clip {', '.join(sorted(unknown))}")
     options.output.mkdir(parents=True, exist_ok=True)

@@ -33,6 +33,8 @@ _LOOSE = {j: angle for j, n in enumerate(skeleton.JOINTS[:22]) for part, angle i
 _SWIVEL = 8.0  # degrees, one standard deviation: how far knees of loosened bodies point elsewhere
 _LEGS = [tuple(_JOINT[f"{side}_{part}"] for part in ("hip", "knee", "ankle")) for side in ("left", "right")]
 _LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
+_UPPER = [j for j in range(1, 22) if j not in _LEG_JOINTS]
+_ARMS = [[_JOINT[f"{side}_{part}"] for part in ("collar", "shoulder", "elbow", "wrist")] for side in ("left", "right")]
 
 
 @dataclass
@@ -69,6 +71,14 @@ class Batch:
         """These clips and others of the same length."""
         return Batch(**{name: torch.cat([tensor, getattr(more, name)]) for name, tensor in vars(self).items()})
 
+    def where(self, chosen: Tensor, others: Batch) -> Batch:
+        """These clips where chosen (B,), else the others."""
+
+        def either(one: Tensor, two: Tensor) -> Tensor:
+            return torch.where(chosen.reshape(-1, *[1] * (one.ndim - 1)), one, two)
+
+        return Batch(**{name: either(tensor, getattr(others, name)) for name, tensor in vars(self).items()})
+
     @staticmethod
     def interleaved(one: Batch, two: Batch) -> Batch:
         """The clips of two batches of the same size by turns."""
@@ -91,7 +101,8 @@ class Synthesiser:
 
     noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
     Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
-    move them. mixed: one motion's upper body on another's legs. spun: turned any way at all. loose: the upper body
+    move them. mixed: one motion's upper body on another's legs, or
+    its arm. spun: turned any way at all. loose: the upper body
     held a little otherwise, collar bones too, which motion capture leaves still; and knees that point elsewhere. lens:
     how far off the pipeline's guess of most lenses is, one standard deviation of its logarithm.
     """
@@ -167,11 +178,11 @@ def random_body(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def other_upper_bodies(draw: Draw, local: Tensor, share: float) -> Tensor:
-    """Some clips with the spine, arms and head of another clip of the batch."""
-    chosen = draw.chance(share)[:, None, None, None]
+    """Some clips with the spine, arms and head of another clip of the batch, some with single arms of yet others."""
     out = local.clone()
-    upper = [j for j in range(1, 22) if j not in _LEG_JOINTS]
-    out[:, :, upper] = torch.where(chosen[..., None], local.roll(1, 0)[:, :, upper], local[:, :, upper])
+    for other, joints in enumerate((_UPPER, *_ARMS), 1):
+        chosen = draw.chance(share)[:, None, None, None, None]
+        out[:, :, joints] = torch.where(chosen, local.roll(other, 0)[:, :, joints], out[:, :, joints])
     return out
 
 

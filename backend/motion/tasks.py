@@ -81,7 +81,7 @@ class LifterTask:
         parts = {
             "pose": 1.0 * F.mse_loss(local[:, :, 1:], batch.local[:, :, 1:]),
             "turned": 1.0 * F.mse_loss(turned, global_rotations(batch.local)),
-            "gravity": 1.0 * F.mse_loss(matrix_from_6d(out.gravity), batch.gravity),
+            "gravity": 3.0 * F.mse_loss(matrix_from_6d(out.gravity), batch.gravity),
             "joints": 2.0 * distance.mean(),
             "speed": 5.0 * speed.norm(dim=-1).mean(),
             "velocity": 0.1 * F.smooth_l1_loss(out.velocity, batch.velocity, beta=0.1),

@@ -7,18 +7,20 @@ from what they really said. `packaging/dev.py render-clips --random N` makes suc
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
-from torch import Generator
+from torch import Generator, Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..body.analytic import seen_points
-from ..body.tokens import HINTS, tokens
+from ..body.tokens import HINTS, TURN_SCALE, tokens
 from ..core import keypoints, rotations, skeleton
 from ..core.errors import MocapError
 from ..core.rotations import Array
@@ -26,6 +28,9 @@ from ..core.take import Take, read_take
 from ..observations import observations_of, read_about, restore, video_of
 from ..stages import Camera
 from ..world.camera import level_camera
+from .detectors import keypoint_box
+from .draw import Draw
+from .kinematics import matrix_from_6d, matrix_from_axis_angle, matrix_to_6d
 from .mocap import mirror
 from .synthesis import Batch, resting, soles, view_from_gravity
 
@@ -36,30 +41,51 @@ _WRISTS = [skeleton.INDEX["left_wrist"], skeleton.INDEX["right_wrist"]]
 _TRUNK_AND_LEGS = [3, 4, 6, 7, 9, 12]
 WHOLE = ("offsets", "bones")  # tell of a clip, not of its frames
 AGAIN = 0.012  # of half the box: how far keypoints are moved each time, lest they be learnt by heart
+ROLL = 12.0  # degrees, one standard deviation: how far cameras are rolled, for the same reason
 
 
 @dataclass(frozen=True)
 class Watched:
-    """Clips (each a `Batch` of one), of different lengths."""
+    """Clips of different lengths (N,) in one batch; behind a clip's end are zeros."""
 
-    clips: list[Batch]
+    clips: Batch
+    lengths: Tensor
+
+    @staticmethod
+    def of(clips: Sequence[Batch]) -> Watched:
+        """Clips (each a `Batch` of one)."""
+        lengths = [clip.obs.shape[1] for clip in clips]
+        padded = {name: pad_sequence([getattr(clip, name)[0] for clip in clips], True) for name in vars(clips[0])}
+        return Watched(Batch(**padded), torch.tensor(lengths))
 
     def to(self, device: str) -> Watched:
         """The same clips on another device."""
-        moved = [Batch(**{name: tensor.to(device) for name, tensor in vars(clip).items()}) for clip in self.clips]
-        return Watched(moved)
+        clips = Batch(**{name: tensor.to(device) for name, tensor in vars(self.clips).items()})
+        return Watched(clips, self.lengths.to(device))
 
     def windows(self, count: int, frames: int, random: Generator) -> Batch:
-        """Random windows, half of them mirrored; where a clip ends, it goes on backwards."""
-        chosen = torch.randint(len(self.clips), (count,), generator=random).tolist()
-        sides, starts = torch.rand(2, count, generator=random).tolist()
-        rows = []
-        for which, side, start in zip(chosen, sides, starts, strict=True):
-            clip = _there_and_back(self.clips[which], frames, start)
-            rows.append(_mirror(clip) if side < 0.5 else clip)
-        found = reduce(Batch.with_more, rows)
-        found.obs[..., :2] += AGAIN * torch.randn(count, 1, found.obs.shape[2], 2, generator=random)
+        """Random windows, half of them mirrored, half of them of a camera that is rolled; where a clip ends, it goes on
+        backwards."""
+        draw = Draw(random, count)
+        found = self._there_and_back(torch.randint(len(self.lengths), (count,), generator=random), frames, draw)
+        found = found.where(draw.chance(0.5), _mirror(found))
+        found = _rolled(found, torch.deg2rad(ROLL * draw.normal(1)) * draw.chance(0.5, 1))
+        found.obs[..., :2] += AGAIN * draw.sway(frames, found.obs.shape[2], 2)
         return found
+
+    def _there_and_back(self, which: Tensor, frames: int, draw: Draw) -> Batch:
+        """`frames` of some clips from random starts on; from its last frame each goes backwards, and so on."""
+        count, start = self.lengths[which, None], draw.between(0.0, 1.0, 1)
+        starts = torch.where(count > frames, start * (count - frames), start * count).long()
+        place = (torch.arange(frames) + starts) % (2 * count - 2).clamp(min=1)
+        back = place >= count
+        rows = torch.where(back, 2 * count - 2 - place, place)
+        found = {
+            name: tensor[which] if name in WHOLE else tensor[which[:, None], rows]
+            for name, tensor in vars(self.clips).items()
+        }
+        sign = torch.where(back, -1.0, 1.0)[..., None]
+        return replace(Batch(**found), velocity=found["velocity"] * sign, cam_angvel=found["cam_angvel"] * sign)
 
 
 def load(folder: Path) -> Watched:
@@ -78,7 +104,7 @@ def load(folder: Path) -> Watched:
         clips.append(_clip(tokens(seen, points, camera)._asdict(), true, rows))
     if not clips:
         raise MocapError("motion-unreadable", f"No take in {folder} has its truth beside it.", "Render clips first.")
-    return Watched(clips)
+    return Watched.of(clips)
 
 
 def _observations(take: Path) -> tuple[NDArray[Any], Camera]:
@@ -123,18 +149,6 @@ def _clip(inputs: dict[str, Array], true: Take, rows: NDArray[np.int64]) -> Batc
     return Batch(**tensors, static=torch.cat([contacts * resting(soles(feet), pace), resting(wrists, pace)], -1))
 
 
-def _there_and_back(clip: Batch, frames: int, start: float) -> Batch:
-    """`frames` of the clip from a random start (0..1) on; from its last frame it goes backwards, and so on."""
-    count = clip.obs.shape[1]
-    place = torch.arange(frames) + int(start * max(count - frames, 0) if count > frames else start * count)
-    place = place % max(2 * count - 2, 1)
-    back = place >= count
-    rows = torch.where(back, 2 * count - 2 - place, place)
-    found = {name: tensor if name in WHOLE else tensor[:, rows] for name, tensor in vars(clip).items()}
-    sign = torch.where(back, -1.0, 1.0)[:, None]
-    return replace(Batch(**found), velocity=found["velocity"] * sign, cam_angvel=found["cam_angvel"] * sign)
-
-
 def _mirror(clip: Batch) -> Batch:
     """The clip in a mirror: x turned round, left and right exchanged."""
     flip = torch.tensor([-1.0, 1.0, 1.0])
@@ -155,4 +169,32 @@ def _mirror(clip: Batch) -> Batch:
         joints=clip.joints[..., _JOINTS, :] * flip,
         down=clip.down * flip,
         guess=clip.guess * flip,
+    )
+
+
+def _rolled(batch: Batch, angle: Tensor) -> Batch:
+    """The clips as cameras see them that are rolled by angle (B, 1) radians: detectors turn their crops with people."""
+    turn = matrix_from_axis_angle(angle[..., None] * torch.tensor([0.0, 0.0, 1.0]))  # (B, 1, 3, 3)
+
+    def rolled(points: Tensor) -> Tensor:
+        return (turn.reshape(-1, 1, *[1] * (points.ndim - 3), 3, 3) @ points[..., None])[..., 0]
+
+    obs, box, points = batch.obs, batch.cliff_cam, batch.hints[..., :-1].unflatten(-1, (len(HINTS), 3))
+    places = F.pad(box[:, :, None, :2] + 0.5 * obs[..., :2] * box[:, :, None, 2:], (0, 1))
+    places = rolled(places)[..., :2]
+    box = keypoint_box(places, obs[..., 2])
+    local, down = batch.local.clone(), rolled(batch.down)
+    local[:, :, 0] = turn @ local[:, :, 0]
+    still = torch.tensor([1.0, 0, 0, 0, 1, 0])
+    step = turn @ matrix_from_6d(batch.cam_angvel / TURN_SCALE + still) @ turn.transpose(-1, -2)
+    return replace(
+        batch,
+        obs=torch.cat([2 * (places - box[:, :, None, :2]) / box[:, :, None, 2:], obs[..., 2:]], -1),
+        cliff_cam=box,
+        cam_angvel=TURN_SCALE * (matrix_to_6d(step) - still),
+        hints=torch.cat([rolled(points).flatten(-2), batch.hints[..., -1:]], -1),
+        local=local,
+        gravity=view_from_gravity(down) @ local[:, :, 0],
+        joints=rolled(batch.joints),
+        down=down,
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from backend.core import rotations, skeleton
+from backend.core import keypoints, rotations, skeleton
 from backend.core.errors import MocapError
 from backend.core.take import NpzWriter
 from backend.evaluation.chains import Clip
@@ -71,7 +71,7 @@ def test_what_was_written_comes_back_as_networks_see_it(synthetic: Batch, tmp_pa
     with_hints = [i for i in range(len(synthetic.obs)) if synthetic.hints[i, 0, -1] > 0]
     which = with_hints[0]
     _write(observed.clips(synthetic)[0], synthetic, which, tmp_path)
-    (clip,) = watched.load(tmp_path).clips
+    clip = watched.load(tmp_path).clips
     for name in ("cliff_cam", "local", "gravity", "joints", "down"):
         torch.testing.assert_close(getattr(clip, name)[0], getattr(synthetic, name)[which], atol=2e-3, rtol=0, msg=name)
     torch.testing.assert_close(clip.offsets[0, 1:], synthetic.offsets[which, 1:], atol=1e-5, rtol=0)
@@ -83,7 +83,7 @@ def test_what_was_written_comes_back_as_networks_see_it(synthetic: Batch, tmp_pa
 
 def test_windows_are_of_any_length_and_mirrored_ones_are_people(synthetic: Batch) -> None:
     clip = synthetic.rows(slice(0, 1))
-    batch = watched.Watched([clip]).windows(16, 100, torch.Generator().manual_seed(2))
+    batch = watched.Watched.of([clip]).windows(16, 100, torch.Generator().manual_seed(2))
     assert batch.obs.shape == (16, 100, 23, 3)
     offsets = batch.offsets[:, None].expand(-1, 100, -1, -1)
     _, joints = forward_kinematics(batch.local, offsets, batch.joints[:, :, 0])
@@ -93,6 +93,31 @@ def test_windows_are_of_any_length_and_mirrored_ones_are_people(synthetic: Batch
     left, right = (skeleton.INDEX[f"{side}_shoulder"] for side in ("left", "right"))
     swings = (batch.local[:, :, [left, right]] - torch.eye(3)).abs().amax((1, 3, 4)) > 0.1
     assert (swings.sum(1) == 1).all() and swings.any(0).all()  # one arm swings, now the left and now the right
+
+
+def _off(batch: Batch) -> torch.Tensor:
+    """How far wrists are seen from where they are, at most: (B,) shares of the box."""
+    apart = []
+    for side in ("left", "right"):
+        point, joint = (of[f"{side}_wrist"] for of in (keypoints.INDEX, skeleton.INDEX))
+        seen = batch.cliff_cam[..., :2] + 0.5 * batch.obs[:, :, point, :2] * batch.cliff_cam[..., 2:]
+        true = batch.joints[:, :, joint, :2] / batch.joints[:, :, joint, 2:]
+        apart.append(((seen - true).norm(dim=-1) / batch.cliff_cam[..., 2]).amax(1))
+    return torch.stack(apart).amax(0)
+
+
+def test_rolled_cameras_see_the_same_people(synthetic: Batch) -> None:
+    clip = synthetic.rows(_off(synthetic).argmin().reshape(1))  # whose sides were not swapped
+    shorter = Batch(**{k: v if k in watched.WHOLE else v[:, :25] for k, v in vars(clip).items()})
+    batch = watched.Watched.of([shorter, clip]).windows(32, 20, torch.Generator().manual_seed(2))
+    assert _off(batch).max() < 4 * watched.AGAIN
+    before, after = (
+        (each.local[:, :, 0].transpose(-1, -2) @ each.down[..., None])[..., 0].abs() for each in (clip, batch)
+    )
+    torch.testing.assert_close(after, before[:, :1].expand_as(after), atol=1e-5, rtol=0)  # who stands upright does so
+    assert batch.down[:, 0, 0].std() > 0.1  # but not in the picture
+    turned = batch.gravity.transpose(-1, -2) @ torch.tensor([0.0, 1.0, 0.0])
+    torch.testing.assert_close(turned, (batch.local[:, :, 0].transpose(-1, -2) @ batch.down[..., None])[..., 0])
 
 
 def test_a_folder_without_truth_is_told_so(tmp_path: Path) -> None:
