@@ -55,6 +55,12 @@ class Track:
             return roi  # the landmarks jitter: following their velocity would make the region jitter more
         return roi._replace(x=roi.x + float(x), y=roi.y + float(y))
 
+    def off_course(self, x: float, y: float, time: float) -> float:
+        """Pixels from the way that the person should have gone since: who falls or turns round stops on it."""
+        to, way = np.array([x - self.pose.roi.x, y - self.pose.roi.y]), self.drift(time)
+        gone = float(np.clip(to @ way / max(1e-9, way @ way), 0.0, 1.0))
+        return float(np.hypot(*(to - gone * way)))
+
     def expected_points(self, time: float) -> Array:
         """Where (33, 2) the landmarks should be; beyond a few frames only the body as a whole is extrapolated."""
         elapsed = time - self.time

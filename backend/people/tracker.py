@@ -222,11 +222,11 @@ class BlazePoseTracker:
         """The lost track that this person continues: near enough for the time gone by, alike, of the same size."""
         best, least = None, 1.0
         for track in (t for t in self._tracks if t.lost):
-            at = track.expected_roi(time)
-            reach = (0.4 + 1.3 * (time - track.time)) * at.side
-            distance = float(np.hypot(look.roi.x - at.x, look.roi.y - at.y)) / reach
+            side = track.pose.roi.side
+            reach = (0.4 + 1.3 * (time - track.time)) * side
+            distance = track.off_course(look.roi.x, look.roi.y, time) / reach
             alike = self._doubts.likeness(track, self._tracks, colours)
-            size = abs(float(np.log(look.roi.side / at.side)))
+            size = abs(float(np.log(look.roi.side / side)))
             cost = 0.5 * distance + (1 - alike) + 0.5 * size
             if distance < 1 and alike > _ALIKE and size < 0.7 and cost < least:
                 best, least = track, cost

@@ -211,6 +211,15 @@ def test_who_overlaps_is_looked_at_together() -> None:
     assert [track.number for track in groups(tracks, 0.3)[0]] == [1, 2, 3, 4]
 
 
+def test_who_stops_is_as_little_off_course_as_who_goes_on() -> None:
+    track = tracked(1, 100.0, stage())
+    track.velocity[:, 0] = 600.0
+    off = {x: track.off_course(x, 240.0, time=0.2) for x in (70.0, 100.0, 160.0, 220.0, 260.0)}
+    assert off == pytest.approx({70.0: 30.0, 100.0: 0.0, 160.0: 0.0, 220.0: 0.0, 260.0: 40.0})
+    assert track.off_course(160.0, 255.0, time=0.2) == pytest.approx(15.0)
+    assert track.off_course(160.0, 240.0, time=0.0) == pytest.approx(60.0)
+
+
 def test_painting_a_person_out_leaves_what_is_beside_them() -> None:
     rgb = stage((300.0, RED), (345.0, BLUE))
     points = standing(300.0).points
