@@ -220,6 +220,16 @@ def test_who_stops_is_as_little_off_course_as_who_goes_on() -> None:
     assert track.off_course(160.0, 240.0, time=0.0) == pytest.approx(60.0)
 
 
+def test_nobody_is_expected_farther_away_than_people_get() -> None:
+    rgb = stage()
+    track = tracked(1, 100.0, rgb)
+    track.advance(standing(160.0), 1.0, 0.1, rgb)
+    assert track.drift(0.2)[0] == pytest.approx(0.6 * 60.0)  # it takes a while to be believed
+    track.advance(standing(1e5), 1.0, 0.11, rgb)
+    track.advance(standing(-1e5), 1.0, 0.12, rgb)
+    assert np.abs(track.drift(0.62)).max() < 3.0 * track.pose.roi.side
+
+
 def test_painting_a_person_out_leaves_what_is_beside_them() -> None:
     rgb = stage((300.0, RED), (345.0, BLUE))
     points = standing(300.0).points
