@@ -366,7 +366,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("export", help="turn trained weights into what the pipeline runs (needs torch)")
     command.add_argument("network", choices=NETWORKS)
-    command.add_argument("weights", type=Path, help="a training's checkpoint (.pt) or .safetensors")
+    command.add_argument(
+        "weights", type=Path, nargs="+", help="a training's checkpoint (.pt) or .safetensors; of several, their average"
+    )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
     command.set_defaults(run=_export)
     return parser

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -46,11 +47,16 @@ SIGNATURES: dict[str, tuple[type[nn.Module], dict[str, tuple[int, ...]], tuple[s
 }
 
 
-def export(name: str, weights: Path, folder: Path) -> Path:
-    """Write NAME.safetensors and NAME.onnx from a checkpoint or a .safetensors file. -> the .onnx"""
+def export(name: str, weights: Sequence[Path], folder: Path) -> Path:
+    """Write NAME.safetensors and NAME.onnx from a checkpoint or a .safetensors file. -> the .onnx
+
+    Of several files, one of which was trained on from another, the average: what either has learnt by heart fades, what
+    both know stays (model soups, Wortsman et al., ICML 2022).
+    """
     kind, inputs, outputs = SIGNATURES[name]
     network = kind()
-    network.load_state_dict(read_weights(weights))
+    read = [read_weights(path) for path in weights]
+    network.load_state_dict({key: sum(each[key] for each in read) / len(read) for key in read[0]})
     network.eval()
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: tensor.half().contiguous() for key, tensor in network.state_dict().items()}

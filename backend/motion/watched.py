@@ -89,13 +89,14 @@ class Watched:
 
 
 def load(folder: Path) -> Watched:
-    """All takes of single persons in a folder, NAME.npz, whose truth lies beside them, NAME.truth.1.npz.
+    """All takes of single persons in a folder and the folders in it, NAME.npz, whose truth lies beside them,
+    NAME.truth.1.npz.
 
     Raises MocapError motion-unreadable where there are none, and what reading them raises.
     """
     clips = []
-    for path in sorted(folder.glob("*.truth.1.npz")):
-        true, take = read_take(path), folder / path.name.replace(".truth.1", "")
+    for path in sorted(folder.rglob("*.truth.1.npz")):
+        true, take = read_take(path), path.with_name(path.name.replace(".truth.1", ""))
         if not take.is_file():
             continue
         seen, camera = _observations(take)

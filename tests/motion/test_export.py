@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from backend import networks, onnx
 from backend.motion.checkpoint import read_weights
@@ -22,7 +23,7 @@ def test_the_exported_network_is_the_trained_one(
     weights = networks.FOLDER / f"{name}.safetensors"
     network = kind()
     network.load_state_dict(read_weights(weights))
-    export(name, weights, tmp_path)
+    export(name, [weights], tmp_path)
     random = torch.Generator().manual_seed(frames)
     inputs = {key: torch.rand(1, frames, *shape, generator=random) for key, shape in shapes.items()}
     with torch.no_grad():
@@ -33,3 +34,13 @@ def test_the_exported_network_is_the_trained_one(
         found = onnx.Network(name)(**{key: tensor[0].numpy() for key, tensor in inputs.items()})
         for value, wanted in zip(found.values(), expected, strict=True):
             np.testing.assert_allclose(value, wanted[0].numpy(), atol=1e-4)
+
+
+def test_of_several_weights_the_average_is_exported(tmp_path: Path) -> None:
+    weights = read_weights(networks.FOLDER / "orient.safetensors")
+    files = [tmp_path / "none.safetensors", tmp_path / "twice.safetensors"]
+    for file, share in zip(files, (0.0, 2.0), strict=True):
+        save_file({key: share * tensor for key, tensor in weights.items()}, file)
+    export("orient", files, tmp_path)
+    for key, tensor in read_weights(tmp_path / "orient.safetensors").items():
+        torch.testing.assert_close(tensor, weights[key])

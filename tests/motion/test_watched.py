@@ -70,7 +70,8 @@ def _write(clip: Clip, batch: Batch, i: int, folder: Path) -> None:
 def test_what_was_written_comes_back_as_networks_see_it(synthetic: Batch, tmp_path: Path) -> None:
     with_hints = [i for i in range(len(synthetic.obs)) if synthetic.hints[i, 0, -1] > 0]
     which = with_hints[0]
-    _write(observed.clips(synthetic)[0], synthetic, which, tmp_path)
+    (more := tmp_path / "more").mkdir()
+    _write(observed.clips(synthetic)[0], synthetic, which, more)
     clip = watched.load(tmp_path).clips
     for name in ("cliff_cam", "local", "gravity", "joints", "down"):
         torch.testing.assert_close(getattr(clip, name)[0], getattr(synthetic, name)[which], atol=2e-3, rtol=0, msg=name)
