@@ -46,7 +46,8 @@ def main() -> None:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         bodies, motions = _build(addon, takes)
         bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y = job["size"]
-        camera = addon["camera"].build(bpy.context.scene, "clip", takes[0], Path(), bpy.context.scene.collection)
+        path = addon["camera"].path_of(takes[0])
+        camera = addon["camera"].build(bpy.context.scene, "clip", takes[0], path, Path(), bpy.context.scene.collection)
     scene = bpy.context.scene
     skins = [_skin(body, colors) for body, colors in zip(bodies, job["colors"], strict=True)]
     _studio(scene)

@@ -11,6 +11,7 @@ import downloads
 import environment
 import numpy as np
 import pytest
+import render_takes
 import sheet_drawing
 
 from backend.core import keypoints, rotations, skeleton, take
@@ -41,7 +42,8 @@ def standing(tmp_path: Path) -> Path:
             "mocap_frame_rate": 30.0, "rest_offsets": body.offsets, "joints": joints,
             "keypoints_foot": skeleton.posed_points(body, turned, joints, skeleton.FOOT_POINTS),
             "contacts": np.ones((count, 4), np.uint8), "keypoints2d": seen, "focal": FOCAL,
-            "center": np.array(SIZE) / 2, "R": np.tile(to_camera, (count, 1, 1)), "t": np.tile(t, (count, 1)),
+            "center": np.array(SIZE) / 2, "image_size": np.array(SIZE),
+            "R": np.tile(to_camera, (count, 1, 1)), "t": np.tile(t, (count, 1)),
             "frames": np.arange(100, 100 + count), "timestamps": np.arange(count) / 30,
         }.items():  # fmt: skip
             writer.put(name, value)
@@ -97,6 +99,16 @@ def test_the_sheet_draws_the_skeleton_where_the_camera_sees_it(standing: Path) -
     drawn = np.argwhere(image.any(axis=-1))
     height = (drawn[:, 0].max() - drawn[:, 0].min()) / FOCAL * 4.0
     assert 1.5 < height < 1.9  # metres
+
+
+@pytest.mark.slow
+def test_the_sheet_shows_the_person_from_two_sides(standing: Path, tmp_path: Path) -> None:
+    ((front, side),) = render_takes.render_views([standing], [105], (320, 240), tmp_path)
+    assert front.shape == (240, 320, 3)
+    column = front[60:180, 160].astype(int)
+    floor = front[-1, 0].astype(int)
+    assert (np.abs(column - floor).sum(-1) > 30).mean() > 0.5  # somebody stands in the middle
+    assert side.std() > 3.0
 
 
 def test_rows_are_spread_over_the_frames_with_people(standing: Path) -> None:
