@@ -40,6 +40,8 @@ def main() -> None:
     if job["blend"]:
         bpy.ops.wm.open_mainfile(filepath=job["blend"])
         bodies = sorted((o for o in bpy.data.objects if o.type == "ARMATURE"), key=lambda o: o.name)
+        for worn in (o for o in bpy.data.objects if o.type == "MESH"):
+            worn.hide_render = True  # mannequins tell left from right
         camera = bpy.context.scene.camera
         motions = []
     else:
