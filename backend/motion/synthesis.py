@@ -101,10 +101,10 @@ class Synthesiser:
 
     noise: 0 none, 1 that of the embedded detectors (docs/detectors.md), 2 a bad day; None: anything from 0.3 to 1.7.
     Motion capture is poor in some things, so that a share of the clips is changed. feet: ankles moved as people rarely
-    move them. mixed: one motion's upper body on another's legs, or
-    its arm. spun: turned any way at all. loose: the upper body
-    held a little otherwise, collar bones too, which motion capture leaves still; and knees that point elsewhere. lens:
-    how far off the pipeline's guess of most lenses is, one standard deviation of its logarithm.
+    move them. mixed: one motion's upper body on another's legs, or its arm on another's body. spun: turned any way at
+    all. loose: the upper body held a little otherwise, collar bones too, which motion capture leaves still; and knees
+    that point elsewhere. lens: how far off the pipeline's guess of most lenses is, one standard deviation of its
+    logarithm.
     """
 
     def __init__(
