@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -176,26 +175,22 @@ def _mirror(clip: Batch) -> Batch:
 def _rolled(batch: Batch, angle: Tensor) -> Batch:
     """The clips as cameras see them that are rolled by angle (B, 1) radians: detectors turn their crops with people."""
     turn = matrix_from_axis_angle(angle[..., None] * torch.tensor([0.0, 0.0, 1.0]))  # (B, 1, 3, 3)
-
-    def rolled(points: Tensor) -> Tensor:
-        return (turn.reshape(-1, 1, *[1] * (points.ndim - 3), 3, 3) @ points[..., None])[..., 0]
-
+    back = turn.transpose(-1, -2)  # turns what is written in rows
     obs, box, points = batch.obs, batch.cliff_cam, batch.hints[..., :-1].unflatten(-1, (len(HINTS), 3))
-    places = F.pad(box[:, :, None, :2] + 0.5 * obs[..., :2] * box[:, :, None, 2:], (0, 1))
-    places = rolled(places)[..., :2]
+    places = (box[:, :, None, :2] + 0.5 * obs[..., :2] * box[:, :, None, 2:]) @ back[..., :2, :2]
     box = keypoint_box(places, obs[..., 2])
-    local, down = batch.local.clone(), rolled(batch.down)
+    local, down = batch.local.clone(), batch.down @ back[:, 0]
     local[:, :, 0] = turn @ local[:, :, 0]
     still = torch.tensor([1.0, 0, 0, 0, 1, 0])
-    step = turn @ matrix_from_6d(batch.cam_angvel / TURN_SCALE + still) @ turn.transpose(-1, -2)
+    step = turn @ matrix_from_6d(batch.cam_angvel / TURN_SCALE + still) @ back
     return replace(
         batch,
         obs=torch.cat([2 * (places - box[:, :, None, :2]) / box[:, :, None, 2:], obs[..., 2:]], -1),
         cliff_cam=box,
         cam_angvel=TURN_SCALE * (matrix_to_6d(step) - still),
-        hints=torch.cat([rolled(points).flatten(-2), batch.hints[..., -1:]], -1),
+        hints=torch.cat([(points @ back).flatten(-2), batch.hints[..., -1:]], -1),
         local=local,
         gravity=view_from_gravity(down) @ local[:, :, 0],
-        joints=rolled(batch.joints),
+        joints=batch.joints @ back,
         down=down,
     )
