@@ -17,7 +17,7 @@ from .cancel import Cancel
 from .core.errors import CODES, MocapError
 from .core.protocol import Message
 from .engines import DEVICES, ENGINES
-from .job import Job, Resolve
+from .job import Job, Line, Resolve
 from .models.commands import add_parser as add_models
 from .networks import NETWORKS
 from .serve import as_failure, serve
@@ -54,6 +54,7 @@ def _capture(options: argparse.Namespace) -> int:
         engines=dict(options.engine),
         focal=options.focal,
         tilt=options.tilt,
+        plumb=options.plumb,
     )
     from .pipeline import capture  # late: --help and doctor work without the packages
 
@@ -73,6 +74,7 @@ def _resolve(options: argparse.Namespace) -> int:
         engines=dict(options.engine),
         focal=options.focal,
         tilt=options.tilt,
+        plumb=options.plumb or None,
     )
     return _follow(lambda emit, cancelled: resolve(job, emit, cancelled))
 
@@ -382,6 +384,19 @@ def _add_solving(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--focal", type=float, metavar="MM", help="the lens, as its 35 mm equivalent")
     command.add_argument("--tilt", type=float, metavar="DEGREES", help="how far the camera looks down")
+    command.add_argument(
+        "--plumb", action="append", default=[], type=_line, metavar="SECONDS:X0,Y0,X1,Y1",
+        help="a line in the picture, in pixels, along something that is vertical in the world; two or more tell best",
+    )  # fmt: skip
+
+
+def _line(text: str) -> Line:
+    try:
+        time, ends = text.split(":")
+        x0, y0, x1, y1 = (float(number) for number in ends.split(","))
+        return float(time), x0, y0, x1, y1
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not SECONDS:X0,Y0,X1,Y1") from error
 
 
 def _rate(text: str) -> float:

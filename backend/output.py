@@ -187,7 +187,7 @@ def provenance_of(
         "engines": chain.describe(),
         "settings": {
             "start": job.start, "end": job.end, "people": job.people, "fps": job.fps, "device": job.device,
-            "focal": job.focal, "tilt": job.tilt,
+            "focal": job.focal, "tilt": job.tilt, "plumb": list(job.plumb),
         },
         "versions": {"video_mocap": engines.version(), "python": platform.python_version(), **_versions()},
         "warnings": warnings,

@@ -30,6 +30,7 @@ from .body import swaps
 from .core import protocol
 from .core.errors import MocapError
 from .core.protocol import Message
+from .core.rotations import Array
 from .core.skeleton import Skeleton
 from .core.take import observations_path
 from .job import Job
@@ -42,6 +43,7 @@ from .progress import Progress, person_name
 from .stages import BodySolver, Camera, Motion, Rooter, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
+from .world import vertical
 from .world.camera import level_camera, with_lens
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, Settled, place, settle
@@ -195,8 +197,19 @@ def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict
         samples = np.concatenate(_samples(store.person(track)))
         skeleton = solver.measure(samples, camera)
         motions[track] = skeleton, steadied(solver.solve(samples, skeleton, camera), samples["turn"])
-    ground = find_ground(motions, camera, run.job.tilt, store.verticals())
+    ground = find_ground(motions, camera, run.job.tilt, store.verticals(), _plumb(run, people, camera))
     return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
+
+
+def _plumb(run: Run, people: list[int], camera: Camera) -> Array | None:
+    """(3, 3) what the lines that somebody drew say of the vertical, see `vertical.drawn`; None without any."""
+    if not run.job.plumb:
+        return None
+    lines = np.array(run.job.plumb)
+    times = np.concatenate([run.store.times(track) for track in people])
+    turns = np.concatenate([run.store.turns(track) for track in people])
+    when = np.abs(times - lines[:, :1]).argmin(1)
+    return vertical.drawn(lines[:, 1:].reshape(-1, 2, 2), turns[when], camera)
 
 
 def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[SolvedPerson]:

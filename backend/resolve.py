@@ -1,4 +1,4 @@
-"""Solving a capture again from its keypoints, with another engine, lens or tilt: the second half of `pipeline`.
+"""Solving a capture again from its keypoints, with another engine, lens or vertical: the second half of `pipeline`.
 
 The video is neither opened nor needed.
 """
@@ -43,6 +43,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
         engines={**_used(about["engines"]), **asked.engines},
         focal=settings["focal"] if asked.focal is None else asked.focal,
         tilt=settings["tilt"] if asked.tilt is None else asked.tilt,
+        plumb=settings.get("plumb", ()) if asked.plumb is None else asked.plumb,  # older captures know none
     )
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)

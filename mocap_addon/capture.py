@@ -57,6 +57,7 @@ class Request:
     engines: dict[str, str] = field(default_factory=dict)
     focal: float | None = None
     tilt: float | None = None
+    plumb: tuple[list[float], ...] = ()
 
     def message(self) -> Message:
         """The wire's request."""
@@ -82,6 +83,7 @@ class Resolve:
     engines: dict[str, str] = field(default_factory=dict)
     focal: float | None = None
     tilt: float | None = None
+    plumb: list[list[float]] | None = None
 
     def message(self) -> Message:
         """The wire's request."""

@@ -18,6 +18,7 @@ from . import (
     paths,
     people,
     picker,
+    plumb,
     preferences,
     properties,
     runner,
@@ -42,6 +43,7 @@ CLASSES = (
     *operators.classes,
     *take_operators.classes,
     *picker.classes,
+    *plumb.classes,
     *setup_operators.classes,
     *retarget_operators.classes,
     *cleaning_operators.classes,
@@ -75,6 +77,7 @@ def unregister() -> None:
     bpy.utils.unregister_cli_command(_command)
     people.stop()
     picker.close()
+    plumb.close()
     clip.unregister()
     overlay.unregister()
     paths.unregister()

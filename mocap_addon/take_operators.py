@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import degrees
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def _observations(take: Path) -> Path | None:
     return path.resolve() if named and path.is_file() else None
 
 
+def cannot_resolve(entry: takes.VideoMocapTake) -> str | None:
+    """Why a take cannot be solved again, None when it can."""
+    if not entry.path:
+        return tr("A partial take has nothing to solve again from: capture again to complete it")
+    if paths.missing(entry.path):
+        return tr("The take file is missing: relocate it first")
+    obstacle = preferences.backend_obstacle()
+    return obstacle.what if obstacle else None
+
+
+def cannot_look(entry: takes.VideoMocapTake) -> str | None:
+    """Why nobody can look through a take's camera, None when one can."""
+    return None if entry.camera and entry.camera.users_scene else tr("The take has no camera")
+
+
 class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
     """The take once more, solved otherwise."""
 
@@ -133,20 +149,19 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
         max=1.5,
     )
 
+    plumb: bpy.props.StringProperty(
+        name="Upright lines",
+        description="JSON list of lines drawn along what is upright: [seconds, x0, y0, x1, y1], pixels of the clip",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        entry = chosen(context)
-        if not entry.path:
-            cls.poll_message_set(tr("A partial take has nothing to solve again from: capture again to complete it"))
-        elif paths.missing(entry.path):
-            cls.poll_message_set(tr("The take file is missing: relocate it first"))
-        elif obstacle := preferences.backend_obstacle():
-            cls.poll_message_set(obstacle.what)
-        else:
-            return True
-        return False
+        if obstacle := cannot_resolve(chosen(context)):
+            cls.poll_message_set(obstacle)
+        return not obstacle
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_props_dialog(
@@ -199,6 +214,7 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
             engines=self._engines(),
             focal=self.lens if self.lens_known else None,
             tilt=degrees(self.tilt) if self.tilt_known else None,
+            plumb=json.loads(self.plumb) if self.plumb else None,
         )
         return Capture(environment.find(prefs.python, files.user_folder()), request, context.scene)
 
@@ -210,6 +226,7 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
         parts = list(self._engines().values())
         parts += [f"{self.lens:g} mm"] if self.lens_known else []
         parts += [f"tilt {degrees(self.tilt):.0f}°"] if self.tilt_known else []
+        parts += ["upright"] if self.plumb else []
         return ", ".join(parts) or "again"
 
 
@@ -255,10 +272,9 @@ class VIDEO_MOCAP_OT_take_look(TakeOperator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if chosen(context).camera is None or not chosen(context).camera.users_scene:
-            cls.poll_message_set(tr("The take has no camera"))
-            return False
-        return True
+        if obstacle := cannot_look(chosen(context)):
+            cls.poll_message_set(obstacle)
+        return not obstacle
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.scene.camera = chosen(context).camera

@@ -54,7 +54,9 @@ class VIDEO_MOCAP_PT_takes(ui.Panel, bpy.types.Panel):
                 row.operator("video_mocap.relocate", text="Relocate").kind = kind
         if entry.state != "LIVE":
             layout.row(align=True).prop(entry, "look", expand=True)
-        layout.operator("video_mocap.take_resolve", text="Re-solve ...", icon="FILE_REFRESH")
+        row = layout.row(align=True)
+        row.operator("video_mocap.take_resolve", text="Re-solve ...", icon="FILE_REFRESH")
+        row.operator("video_mocap.take_plumb", text="", icon="EMPTY_SINGLE_ARROW")
 
 
 class VIDEO_MOCAP_PT_look(ui.Panel, bpy.types.Panel):

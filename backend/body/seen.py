@@ -17,12 +17,12 @@ from ..core.skeleton import INDEX as JOINT
 # Keypoint -> whose axes its place is told in (the joint's own or its parent's), that place (x out, y up, z ahead), and
 # how far off detectors are from it (one standard deviation, share of the person's height).
 _SEEN: dict[str, tuple[str, tuple[float, float, float], float]] = {
-    "shoulder": ("parent", (-31.0, 33.0, -2.0), 0.02),
-    "elbow": ("own", (12.0, 2.0, 10.0), 0.02),
-    "wrist": ("own", (18.0, -4.0, -3.0), 0.02),
-    "hip": ("parent", (-20.0, -1.0, 25.0), 0.02),
-    "knee": ("own", (5.0, -3.0, -31.0), 0.02),
-    "ankle": ("own", (9.0, 35.0, 16.0), 0.02),
+    "shoulder": ("parent", (-12.0, 25.0, -3.0), 0.02),
+    "elbow": ("own", (3.0, 2.0, 12.0), 0.02),
+    "wrist": ("own", (12.0, 2.0, 0.0), 0.02),
+    "hip": ("parent", (-19.0, 16.0, 20.0), 0.02),
+    "knee": ("own", (1.0, 8.0, -13.0), 0.02),
+    "ankle": ("own", (9.0, 27.0, 6.0), 0.02),
 }
 NAMES = [f"{side}_{part}" for part in _SEEN for side in ("left", "right")]
 JOINTS = [JOINT[name] for name in NAMES]

@@ -4,8 +4,8 @@ One job, one child process (`python -m backend serve`). Both directions carry on
 Logs go to stderr, never to stdout.
 
 To the child:
-    capture    video, output, start, end, people, fps, device, engines, focal, tilt    the job; must come first
-    resolve    observations, output, people, engines, focal, tilt          or: solve a capture again
+    capture    video, output, start, end, people, fps, device, engines, focal, tilt, plumb    the job; must come first
+    resolve    observations, output, people, engines, focal, tilt, plumb   or: solve a capture again
     scan       video, folder, start, end                                   or: look at some pictures of a clip
     cancel                                                                 stop now, keep what there is
 
@@ -45,13 +45,13 @@ from numpy.typing import NDArray
 
 from .errors import MocapError
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 Message = dict[str, Any]
 
 REQUESTS: dict[str, tuple[str, ...]] = {
-    "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines", "focal", "tilt"),
-    "resolve": ("observations", "output", "people", "engines", "focal", "tilt"),
+    "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines", "focal", "tilt", "plumb"),
+    "resolve": ("observations", "output", "people", "engines", "focal", "tilt", "plumb"),
     "scan": ("video", "folder", "start", "end"),
     "cancel": (),
 }

@@ -54,16 +54,20 @@ def _by_part(**parts: float) -> Tensor:
 # longer, has them (out, up, ahead; metres): heels above the sole, toes behind their tips, faces flatter. `body.seen`
 # tells it of joints.
 _SEEN_AT = {
-    "heel": (-0.006, 0.048, 0.013), "big_toe": (0.010, 0.004, -0.036),
-    "nose": (0.0, 0.011, -0.040), "eye": (-0.008, 0.002, -0.030), "ear": (-0.044, -0.002, 0.037),
+    "heel": (-0.003, 0.044, 0.010), "big_toe": (0.012, 0.012, -0.026),
+    "nose": (0.0, 0.012, -0.040), "eye": (-0.010, 0.002, -0.030), "ear": (-0.045, 0.001, 0.037),
 }  # fmt: skip
-# How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box:
-_BIAS = _by_part(nose=0.006, eye=0.007, ear=0.008, shoulder=0.006, elbow=0.010, wrist=0.009, hip=0.008, knee=0.008,
-                 ankle=0.008, toe=0.009, heel=0.010)  # fmt: skip
-_NOISE = _by_part(nose=0.014, eye=0.012, ear=0.013, shoulder=0.015, elbow=0.019, wrist=0.016, hip=0.013, knee=0.017,
-                  ankle=0.015, toe=0.020, heel=0.018)  # fmt: skip
-# How much of that noise is left from one frame to the next.
-_MEMORY = {"torso": 0.88, "limbs": 0.75}
+# How the embedded detectors err (docs/detectors.md). Standard deviations as shares of the box: what a clip keeps, and
+# what usually comes and goes.
+_BIAS = _by_part(nose=0.006, eye=0.005, ear=0.003, shoulder=0.006, elbow=0.008, wrist=0.005, hip=0.003, knee=0.007,
+                 ankle=0.006, toe=0.008, heel=0.006)  # fmt: skip
+_NOISE = _by_part(nose=0.0050, eye=0.0046, ear=0.0042, shoulder=0.0056, elbow=0.0065, wrist=0.0067, hip=0.0060,
+                  knee=0.0058, ankle=0.0060, toe=0.0072, heel=0.0069)  # fmt: skip
+# Some moments are hard, and some points in them: logarithms by which errors then grow, one standard deviation.
+_HARD_MOMENT, _HARD_POINT = 0.5, 0.55
+# How much of errors and of hardness is left from one frame to the next.
+_MEMORY = {"torso": 0.87, "limbs": 0.77, "hard": 0.9}
+_HINT_ASIDE = 0.020, 0.030  # metres across the line of sight: what a clip keeps, and what comes and goes
 # How far from the joint's centre a point is seen, metres a person.
 _VAGUE = _by_part(nose=0.0, eye=0.0, ear=0.0, shoulder=0.015, elbow=0.010, wrist=0.010, hip=0.018, knee=0.010,
                   ankle=0.010, toe=0.0, heel=0.0)  # fmt: skip
@@ -114,15 +118,20 @@ def detect(
     extent = (pixels.amax(2) - pixels.amin(2)).amax(-1).median(1).values[:, None, None, None]
 
     bias, noise = (spread[:, None].to(seen.device) for spread in (_BIAS, _NOISE))
+    hard = torch.exp(
+        _HARD_MOMENT * draw.wander(frames, 1, 1, memory=_MEMORY["hard"])
+        + _HARD_POINT * draw.wander(frames, KEYPOINTS, 1, memory=_MEMORY["hard"])
+    )
     error = (
         bias * draw.normal(1, KEYPOINTS, 2)
         + noise
+        * hard
         * torch.where(
             torch.tensor(_IS_LIMB)[:, None],
             draw.wander(frames, KEYPOINTS, 2, memory=_MEMORY["limbs"]),
             draw.wander(frames, KEYPOINTS, 2, memory=_MEMORY["torso"]),
         )
-        + 0.002 * draw.normal(frames, KEYPOINTS, 2)
+        + 0.001 * draw.normal(frames, KEYPOINTS, 2)
     ) * level
     lost = _lost_limbs(draw, frames)
     error = error + lost[..., None] * 0.12 * draw.wander(frames, KEYPOINTS, 2, memory=0.95)
@@ -176,11 +185,13 @@ def _hints(
     focal: Tensor,
     level: Tensor,
 ) -> Tensor:
-    """The landmark model's 3D points: exact across the line of sight as far as the pixels are, vague along it."""
+    """The landmark model's 3D points: a little less exact than the pixels across the line of sight, vague along it."""
     frames = seen.shape[1]
     points = seen[:, :, _HINT_POINTS].clone()
     off = (found - pixels)[:, :, _HINT_POINTS] * depth[:, :, _HINT_POINTS] / focal[:, None, None, None]
-    points[..., :2] = points[..., :2] + off
+    always, passing = _HINT_ASIDE
+    aside = always * draw.normal(1, len(HINTS), 2) + passing * draw.wander(frames, len(HINTS), 2, memory=0.8)
+    points[..., :2] = points[..., :2] + off + aside * level
     points = points - points[:, :, _HINT_HIPS].mean(2, keepdim=True)
     points[..., 2] = _mirrored_feet(draw, points[..., 2], level[..., 0])
     # The model leans bodies and flattens depth.

@@ -21,9 +21,11 @@ ANYHOW_SIGMA = np.radians(60.0)  # what is left of that where somebody has thoug
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
 EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
 EDGES_OFF = np.radians(12.0)
+PLUMB_SIGMA = np.radians(0.5)  # a line that somebody drew along something vertical
 NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
 FEW = 8  # planted feet; fewer tell nothing
-FLOOR_SIGMA = 0.06  # metres: planted feet off a plane
+FLOOR_SIGMA = 0.06  # metres: planted feet off a plane,
+FLOOR_FAR = 0.01  # or this part of their distance: pixels are larger out there
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
 RESIZE = 1.2  # whoever would stand on the common floor at up to this much larger or smaller does stand on it
@@ -43,16 +45,17 @@ def find_ground(
     camera: Camera,
     tilt: float | None = None,
     verticals: Array | None = None,
+    plumb: Array | None = None,
 ) -> Ground:
     """One floor for everyone.
 
     How tall a person is cannot be seen; that all stand on one floor tells how tall they are compared with each other:
     a person whose feet come out above or below the floor is farther away and larger, or nearer and smaller. Whoever
     would have to change too much stands on something else (a wall, a stage) and keeps their size.
-    people: motions in camera space by track (a subsample of frames will do). tilt, verticals: see
+    people: motions in camera space by track (a subsample of frames will do). tilt, verticals, plumb: see
     `upright_camera`.
     """
-    camera = upright_camera(list(people.values()), camera, tilt, verticals)
+    camera = upright_camera(list(people.values()), camera, tilt, verticals, plumb)
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     heights = {}
     for track, (skeleton, motion) in people.items():
@@ -84,17 +87,18 @@ def upright_camera(
     camera: Camera,
     tilt: float | None = None,
     verticals: Array | None = None,
+    plumb: Array | None = None,
 ) -> Camera:
     """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
     looking along the world's +y.
 
     people: motions in camera space (a subsample of frames will do; time gaps are harmless). camera: one that was
     measured keeps its up. tilt: degrees that the camera looks down, where they are known; verticals (F, 6): what frames
-    say of the vertical, see `vertical`.
+    say of the vertical, and plumb (3, 3): what lines say that somebody drew, see `vertical`.
     """
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     if not camera.measured:
-        up = _up(people, up, tilt, verticals)
+        up = _up(people, up, tilt, verticals, plumb)
     start = people[0][1].pelvis[0]
     feet = np.concatenate([_planted(skeleton, motion, up) for skeleton, motion in people])
     if len(feet) >= FEW:
@@ -104,7 +108,13 @@ def upright_camera(
     return _standing(camera, up, start - (start @ up - floor) * up)
 
 
-def _up(people: list[tuple[Skeleton, Motion]], level: Array, tilt: float | None, verticals: Array | None) -> Array:
+def _up(
+    people: list[tuple[Skeleton, Motion]],
+    level: Array,
+    tilt: float | None,
+    verticals: Array | None,
+    plumb: Array | None,
+) -> Array:
     """(3,) which way is up in camera space, if it is about `level`: see `upright_camera`."""
     told = any(motion.spread is not None for _, motion in people)  # the network knows that cameras are held level
     sigma = ANYHOW_SIGMA if told else LEVEL_SIGMA
@@ -120,9 +130,12 @@ def _up(people: list[tuple[Skeleton, Motion]], level: Array, tilt: float | None,
             pull += direction * certainty / BODY_SIGMA**2
         planted = _planted(skeleton, motion, normalize(pull))
         if len(planted) >= FEW:
-            precision += _spread(planted) / FLOOR_SIGMA**2
+            off = max(FLOOR_SIGMA, FLOOR_FAR * float(np.linalg.norm(planted.mean(0))))
+            precision += _spread(planted) / off**2
+    if plumb is not None:
+        precision += plumb / PLUMB_SIGMA**2
     up = normalize(np.linalg.solve(precision, pull))
-    edges = None if verticals is None else vertical.matrix(verticals)
+    edges = vertical.matrix(verticals) if plumb is None and verticals is not None else None
     # Edges that point elsewhere than people do are no vertical ones.
     if edges is not None and np.abs(np.linalg.eigh(edges)[1][:, 0] @ up) > np.cos(EDGES_OFF):
         up = normalize(np.linalg.solve(precision + EDGES * edges / EDGES_SIGMA**2, pull))

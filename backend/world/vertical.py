@@ -70,9 +70,15 @@ class VerticalMeter:
         for x, y, side, _ in people:
             keep &= np.abs(middle - [x, y]).max(-1) > 0.5 * side
         chosen = np.flatnonzero(keep)[np.argsort(-lengths[keep])[:MOST]]
-        flat = (ends[chosen] - self._camera.center) / self._camera.focal
-        rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], -1)
-        return normalize(np.cross(rays[:, 0], rays[:, 1])), lengths[chosen]
+        return _planes(ends[chosen], self._camera), lengths[chosen]
+
+
+def _planes(ends: Array, camera: Camera) -> Array:
+    """Normals (N, 3), camera space, of the planes through the eye and lines with these ends (N, 2, 2), full-size
+    pixels."""
+    flat = (ends - camera.center) / camera.focal
+    rays = np.concatenate([flat, np.ones((*flat.shape[:2], 1))], -1)
+    return normalize(np.cross(rays[:, 0], rays[:, 1]))
 
 
 def _vertical_edges(planes: Array, lengths: Array, guess: Array, random: np.random.Generator) -> NDArray[np.bool_]:
@@ -90,6 +96,16 @@ def _vertical_edges(planes: Array, lengths: Array, guess: Array, random: np.rand
     agree = np.abs(candidates @ planes.T) < AGREE
     score = (agree * lengths).sum(1) * np.exp(-0.5 * (np.arccos(np.minimum(lean, 1.0)) / USUAL) ** 2)
     return np.asarray(agree[int(score.argmax())])
+
+
+def drawn(ends: Array, turns: Array, camera: Camera) -> Array:
+    """(3, 3) the form of lines that somebody drew along vertical things, in the first frame's camera axes: each counts
+    as one.
+
+    ends (N, 2, 2) full-size pixels; turns (N, 4): the camera's turn, see `TurnMeter`, when each was drawn.
+    """
+    planes = rotations.rotate(rotations.inverse(turns), _planes(ends, camera))
+    return planes.T @ planes
 
 
 def matrix(forms: Array) -> Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_solving_again_makes_a_take_of_its_own_beside_the_first(bpy, addon, fold
     assert np.degrees(np.arcsin(-two["R"][0][2][2])) == pytest.approx(10, abs=1e-3)
     assert second.camera != first.camera  # another lens: another camera
     assert sorted(path.name for path in (folder / "mocap").iterdir()) == ["walk-2.npz", "walk.keypoints", "walk.npz"]
+
+
+def test_drawn_lines_say_where_up_is(bpy, addon, folder, settings):
+    first = addon.capture.read_take(addon.paths.absolute(settings.takes[0].path))
+    (x, y), lean = first["center"], 400 * np.array([np.sin(0.2), -np.cos(0.2)])
+    lines = [[1.5, x + aside, y, x + aside + lean[0], y + lean[1]] for aside in (-500.0, 0.0, 500.0)]
+    assert bpy.ops.video_mocap.take_resolve(plumb=json.dumps(lines)) == {"FINISHED"}
+    first, second = settings.takes
+    assert second.name == "walk · Person 1 · upright" and second.camera != first.camera
+    up = addon.capture.read_take(addon.paths.absolute(second.path))["R"][0][:, 2]
+    assert np.degrees(np.arccos(up @ [np.sin(0.2), -np.cos(0.2), 0.0])) < 1.5
+    assert bpy.ops.video_mocap.take_plumb.poll()
+    bpy.data.objects.remove(second.camera)
+    assert not bpy.ops.video_mocap.take_plumb.poll()
 
 
 def test_a_take_without_its_keypoints_says_so(bpy, folder, settings):

@@ -10,11 +10,13 @@ import pytest
 from backend import embedded
 from backend.core import keypoints
 from backend.core.errors import MocapError
+from backend.core.rotations import Array
+from backend.landmarks import pose
 from backend.landmarks.crop import cut, roi_along
 from backend.landmarks.face import FaceModel
 from backend.landmarks.hands import HandModel
 from backend.landmarks.multicrop import JOINTS, fused, torso_length, weighted_median
-from backend.landmarks.pose import INDEX, MIRROR, PoseLook, PoseModel
+from backend.landmarks.pose import INDEX, MIRROR, SIZE, PoseLook, PoseModel, sharpened
 from backend.landmarks.wholebody import observe, recall
 from backend.people.detector import PoseDetector
 from backend.stages import Frame, Roi
@@ -113,6 +115,42 @@ def test_a_mirrored_picture_swaps_the_sides(frame: Frame, walker: PoseLook, pose
     other = pose_model.look(np.ascontiguousarray(frame.rgb[:, ::-1]), roi)
     expected = np.stack([width - 1 - walker.points[MIRROR, 0], walker.points[MIRROR, 1]], axis=1)
     assert np.median(np.linalg.norm(other.points - expected, axis=1)) < 0.02 * roi.side
+
+
+def test_points_go_to_the_spots_of_their_heat_maps() -> None:
+    cells = 64
+    rows, columns = np.mgrid[:cells, :cells]
+    spots = np.array([[20.3, 30.6], [62.7, 0.2], [40.0, 40.0]])  # cells; the second is cut off, the third is cold
+    near = np.exp(-0.5 * ((columns[..., None] - spots[:, 0]) ** 2 + (rows[..., None] - spots[:, 1]) ** 2) / 1.5**2)
+    heat = (np.array([12.0, 12.0, 0.0]) * near - 6.0).astype(np.float32)
+    points = (spots + [[1.5, -2.0], [-1.0, 1.5], [1.0, 1.0]]) * SIZE / cells
+    moved = sharpened(points, heat)
+    np.testing.assert_allclose(moved[0], spots[0] * SIZE / cells, atol=0.4)
+    before, after = (np.linalg.norm(place[1] - spots[1] * SIZE / cells) for place in (points, moved))
+    assert after < 0.6 * before
+    np.testing.assert_array_equal(moved[2], points[2])
+    outside = np.array([[-50.0, 10.0], [300.0, 400.0], [1e4, -1e4]])
+    np.testing.assert_array_equal(sharpened(outside, heat), outside)
+
+
+def test_heat_maps_place_limbs_more_surely(
+    frame: Frame, walker: PoseLook, pose_model: PoseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limbs = [INDEX[f"{side}_{part}"] for side in ("left", "right") for part in ("elbow", "knee", "ankle", "heel")]
+    base = walker.used
+    shifts = np.random.default_rng(0).normal(0.0, 0.02 * base.side, (12, 2))
+
+    def spread() -> float:
+        looks = [pose_model.look(frame.rgb, base._replace(x=base.x + x, y=base.y + y)).points[limbs] for x, y in shifts]
+        return float(np.std(looks, axis=0).mean())
+
+    with_maps = spread()
+    monkeypatch.setattr(pose, "sharpened", _as_they_are)
+    assert with_maps < 0.8 * spread()
+
+
+def _as_they_are(points: Array, heat: Array) -> Array:
+    return points
 
 
 def test_several_looks_agree_on_a_person_and_not_on_a_bush(

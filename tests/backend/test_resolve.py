@@ -108,6 +108,33 @@ def test_a_tilt_that_is_known_is_kept(captured, tilt):
     assert np.degrees(np.arcsin(-looking[2])) == pytest.approx(tilt, abs=1e-3)
 
 
+@pytest.mark.parametrize(("pitch", "roll"), [(2.0, -9.0), (14.0, 6.0)])
+def test_lines_along_the_vertical_are_believed(captured, pitch, roll):
+    pitch, roll = np.radians([pitch, roll])
+    up = np.array([np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), -np.sin(pitch)])
+    about = read_take(captured / "zwei.npz")
+    width, height = about["image_size"]
+    vanishing = about["center"] + about["focal"] * up[:2] / up[2]
+    lines = []
+    for foot in ([0.2 * width, 0.9 * height], [0.8 * width, 0.7 * height]):
+        end = foot + 100 * (vanishing - foot) / np.linalg.norm(vanishing - foot)
+        lines.append((0.3, *foot, *end))
+    (path,) = solved_again(captured, "plumb.npz", plumb=lines)
+    take = read_take(path)
+    assert np.degrees(np.arccos(take["R"][0][:, 2] @ up)) < 1.5
+    assert take.provenance["settings"]["plumb"] == [list(line) for line in lines]
+    (one,) = solved_again(captured, "plumb.npz", plumb=lines[:1])  # a camera that is rolled as the line says
+    plane = np.cross([*(lines[0][1:3] - about["center"]), about["focal"]], up)
+    assert abs(np.degrees(np.arcsin(read_take(one)["R"][0][:, 2] @ plane / np.linalg.norm(plane)))) < 1.5
+
+
+def test_lines_that_are_none_are_refused(captured):
+    for line in ((0.0, 10.0, 10.0, 10.5, 10.0), (0.0, 10.0, float("nan"), 90.0, 10.0)):
+        with pytest.raises(MocapError, match="two ends"):
+            solved_again(captured, plumb=[line])
+    assert backend("resolve", captured / "zwei.npz", "--plumb", "1:2,3").returncode == 2
+
+
 def test_engines_that_look_at_the_pictures_are_refused(captured, monkeypatch):
     with pytest.raises(MocapError, match="needs the video"):
         solved_again(captured, "seen.npz", engines={"track": "blazepose"})
@@ -151,7 +178,7 @@ def test_over_the_wire(captured, tmp_path):
     child = start_serve()
     request = {
         "type": "resolve", "observations": str(captured / "zwei.keypoints"), "output": str(tmp_path / "take.npz"),
-        "people": None, "engines": {"body": "analytic"}, "focal": None, "tilt": 3.0,
+        "people": None, "engines": {"body": "analytic"}, "focal": None, "tilt": 3.0, "plumb": None,
     }  # fmt: skip
     child.stdin.write(encode(request, REQUESTS).encode())
     child.stdin.flush()

@@ -30,7 +30,7 @@ def capture_until(video: Path, output: Path, stage: str, done: int) -> None:
     """Capture in a child process and kill it as soon as it has told of `done` in `stage`."""
     child = start_serve()
     job = {"video": str(video), "output": str(output), "start": None, "end": None}
-    rest = {"people": "largest", "fps": None, "device": "cpu", "engines": {}, "focal": None, "tilt": None}
+    rest = {"people": "largest", "fps": None, "device": "cpu", "engines": {}, "focal": None, "tilt": None, "plumb": []}
     child.stdin.write(encode({"type": "capture", **job, **rest}, REQUESTS).encode())
     child.stdin.flush()
     for line in child.stdout:

@@ -76,6 +76,17 @@ def test_only_some_frames_are_looked_at_and_a_turn_is_taken_out() -> None:
     assert np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ down))) < 1.0
 
 
+def test_drawn_lines_meet_in_the_vertical_whenever_they_were_drawn() -> None:
+    camera = looking(12.0, -7.0)
+    turns = np.stack([IDENTITY, rotations.from_axis_angle([0.0, np.radians(20.0), 0.0])])
+    posts = np.array([[[-1.0, 6.0, -1.0], [-1.0, 6.0, 1.0]], [[1.5, 7.0, -1.0], [1.5, 7.0, 0.5]]])
+    seen = rotations.rotate(rotations.multiply(turns, camera)[:, None], posts)
+    form = vertical.drawn(seen[..., :2] / seen[..., 2:] * FOCAL + CAMERA.center, turns, CAMERA)
+    values, axes = np.linalg.eigh(form)
+    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
+    assert values[0] < 1e-12 < values[1] and abs(axes[:, 0] @ down) > 1 - 1e-12
+
+
 def test_edges_that_lean_otherwise_than_people_are_not_believed() -> None:
     from backend.core import skeleton as sk
     from backend.stages import Motion

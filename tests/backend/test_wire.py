@@ -25,9 +25,10 @@ def transcript() -> str:
     rotations[..., 0], rotations[..., 1] = 1 - angles**2 / 2, angles  # no library function: the same bits everywhere
     messages: list[Message] = [
         {"type": "capture", "video": "/films/Zoë läuft.mp4", "output": "/takes/zoë.npz", "start": 1.5, "end": None,
-         "people": "all", "fps": None, "device": "cpu", "engines": {"body": "analytic"}, "focal": None, "tilt": None},
+         "people": "all", "fps": None, "device": "cpu", "engines": {"body": "analytic"}, "focal": None, "tilt": None,
+         "plumb": []},
         {"type": "resolve", "observations": "/takes/zoë.keypoints", "output": "/takes/zoë-2.npz", "people": None,
-         "engines": {"body": "analytic"}, "focal": 26.0, "tilt": -4.5},
+         "engines": {"body": "analytic"}, "focal": 26.0, "tilt": -4.5, "plumb": [[0.5, 640.0, 20.0, 652.5, 700.0]]},
         {"type": "scan", "video": "/films/Zoë läuft.mp4", "folder": "/pictures", "start": None, "end": 4.5},
         {"type": "hello", "protocol": PROTOCOL, "version": "1.2.3",
          "capabilities": {"engines": {"track": ["blazepose"], "body": ["analytic"]}, "devices": ["cpu"]}},
@@ -76,7 +77,8 @@ def child():
 def request(video: Path, output: Path, **settings: object) -> Message:
     return {
         "type": "capture", "video": str(video), "output": str(output), "start": None, "end": None,
-        "people": "largest", "fps": None, "device": "cpu", "engines": {}, "focal": None, "tilt": None, **settings,
+        "people": "largest", "fps": None, "device": "cpu", "engines": {}, "focal": None, "tilt": None, "plumb": [],
+        **settings,
     }  # fmt: skip
 
 
