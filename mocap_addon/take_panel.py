@@ -56,7 +56,7 @@ class VIDEO_MOCAP_PT_takes(ui.Panel, bpy.types.Panel):
             layout.row(align=True).prop(entry, "look", expand=True)
         row = layout.row(align=True)
         row.operator("video_mocap.take_resolve", text="Re-solve ...", icon="FILE_REFRESH")
-        row.operator("video_mocap.take_plumb", text="", icon="EMPTY_SINGLE_ARROW")
+        row.operator("video_mocap.take_plumb", text="Upright ...", icon="EMPTY_SINGLE_ARROW")
 
 
 class VIDEO_MOCAP_PT_look(ui.Panel, bpy.types.Panel):

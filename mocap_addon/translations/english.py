@@ -540,6 +540,7 @@ MESSAGES = (
     "Turns the whole take forwards, on top of the upright that was found by the capture",
     "Turns the whole take to its left, on top of the upright that was found by the capture",
     "Upright",
+    "Upright ...",
     "Use a preset file: a mapping that was saved for this or for another character",
     "Video",
     "Video Mocap",

@@ -235,6 +235,7 @@ MESSAGES: dict[str, str] = {
     "Drag along what is upright: door frames, walls, lamp posts; two lines or more   ·   Enter: solve again ({count} lines)   ·   Backspace: take one back   ·   Esc: cancel": "Entlang von Senkrechtem ziehen: Türrahmen, Wände, Laternen; zwei Linien oder mehr   ·   Eingabe: neu lösen ({count} Linien)   ·   Rücktaste: eine zurück   ·   Esc: abbrechen",
     "Draw lines over the clip along what is upright (walls, door frames, lamp posts), and solve the take again": "Über dem Clip Linien entlang von Senkrechtem zeichnen (Wände, Türrahmen, Laternen), und den Take neu lösen",
     "Draw upright lines": "Senkrechte zeichnen",
+    "Upright ...": "Senkrecht ...",
     "Draw what the network saw over the picture, while the view looks through a take's camera: green was seen clearly, red is a guess": "Über dem Bild zeichnen, was das Netz sah, solange die Ansicht durch die Kamera eines Takes blickt: Grünes war klar zu sehen, Rotes ist geraten",
     "Everything captured from the clip": "Alles, was aus dem Clip aufgenommen wurde",
     "Give the scene the clip's resolution and frame rate; captured keys keep their times": "Der Szene Auflösung und Bildrate des Clips geben; Keyframes behalten ihre Zeiten",

@@ -140,6 +140,45 @@ def solved_again() -> Iterator[float]:
     assert contents() == after, (after, contents())
 
 
+def upright_lines_drawn() -> Iterator[float]:
+    """Two lines that lean alike by eight degrees: so does the camera that is found, and looks level."""
+    runner, plumb, before = addon("runner"), addon("plumb"), contents()
+    settings().active_take = 0
+    call(bpy.ops.ed.undo_push, message="Chosen")
+    assert call(bpy.ops.video_mocap.take_plumb, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}
+    yield 1.0
+    window, _, region, _ = view()
+    lean = np.array([np.sin(np.radians(8.0)), -np.cos(np.radians(8.0))])
+    for foot in plumb._active.center + [[-600.0, 200.0], [600.0, 100.0], [150.0, 250.0]]:
+        ends = plumb._active.sheet().to_region(np.stack([foot, foot + 300.0 * lean]))
+        (x0, y0), (x1, y1) = ((round(region.x + x), round(window.height - region.y - y)) for x, y in ends)
+        for step in (("mousemove", x0, y0), ("mousedown", 1), ("mousemove", x1, y1), ("mouseup", 1)):
+            subprocess.run(["xdotool", *map(str, step)], check=True)
+            yield 0.3
+    assert len(plumb._active.lines) == 3, plumb._active.lines
+    subprocess.run(["xdotool", "key", "BackSpace"], check=True)
+    yield 0.7
+    assert len(plumb._active.lines) == 2
+    shot("11-upright-lines")
+    subprocess.run(["xdotool", "key", "Return"], check=True)
+    yield from until(lambda: plumb._active is None)
+    yield from until(lambda: not runner.queue)
+    assert runner.last.error is None, runner.last.error
+    assert len(settings().takes) == before["takes"] + 1
+    up = np.array(settings().takes[-1].camera.matrix_world)[2, :3] * [1, -1, -1]  # in the video's camera axes
+    off = np.degrees(np.arccos(up @ [lean[0], lean[1], 0.0]))
+    log(f"the vertical is {off:.2f} degrees off what was drawn")
+    assert off < 1.5, up
+    settings().active_take = len(settings().takes) - 1
+    call(bpy.ops.video_mocap.take_look)
+    yield 1.5
+    shot("12-upright")
+    call(bpy.ops.ed.undo)  # having looked
+    call(bpy.ops.ed.undo)
+    yield 0.5
+    assert contents() == before, (before, contents())
+
+
 def asked_before_deleting() -> Iterator[float]:
     settings().active_take = 0
     window, _, region, _ = view()
@@ -148,12 +187,12 @@ def asked_before_deleting() -> Iterator[float]:
     yield 0.5
     call(bpy.ops.video_mocap.take_resolve, "INVOKE_DEFAULT")
     yield 1.0
-    shot("11-resolve-dialog")
+    shot("13-resolve-dialog")
     subprocess.run(["xdotool", "key", "Escape"], check=True)
     yield 0.7
     call(bpy.ops.video_mocap.take_delete, "INVOKE_DEFAULT")
     yield 1.0
-    shot("12-delete-dialog")
+    shot("14-delete-dialog")
     subprocess.run(["xdotool", "key", "Escape"], check=True)
     yield 0.7
     assert len(settings().takes) == 2
@@ -162,7 +201,7 @@ def asked_before_deleting() -> Iterator[float]:
     addon("paths").forget()
     view()[1].tag_redraw()
     yield 1.0
-    shot("13-list")
+    shot("15-list")
     call(bpy.ops.ed.undo_push, message="Hidden")
     assert call(bpy.ops.video_mocap.take_delete, "EXEC_DEFAULT", True) == {"FINISHED"}
     yield 0.5
@@ -199,43 +238,6 @@ def who_stands_in_leaves() -> Iterator[float]:
     assert not live() and settings().takes[-1].track != standing_in
 
 
-def upright_lines_drawn() -> Iterator[float]:
-    """Two lines that lean alike by eight degrees: so does the camera that is found, and looks level."""
-    runner, plumb, before = addon("runner"), addon("plumb"), len(settings().takes)
-    settings().active_take = 0
-    settings().takes[0].visible = True
-    assert call(bpy.ops.video_mocap.take_plumb, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}
-    yield 1.0
-    window, _, region, _ = view()
-    lean = np.array([np.sin(np.radians(8.0)), -np.cos(np.radians(8.0))])
-    for foot in plumb._active.center + [[-300.0, 200.0], [0.0, 0.0], [150.0, 250.0]]:
-        ends = plumb._active.sheet().to_region(np.stack([foot, foot + 300.0 * lean]))
-        (x0, y0), (x1, y1) = ((round(region.x + x), round(window.height - region.y - y)) for x, y in ends)
-        drag = ["mousemove", x0, y0, "mousedown", 1, "mousemove", (x0 + x1) // 2, (y0 + y1) // 2, "mousemove", x1, y1]
-        subprocess.run(["xdotool", *map(str, drag)], check=True)
-        yield 0.5
-        subprocess.run(["xdotool", "mouseup", "1"], check=True)
-        yield 0.3
-    assert len(plumb._active.lines) == 3, plumb._active.lines
-    subprocess.run(["xdotool", "key", "BackSpace"], check=True)
-    yield 0.7
-    assert len(plumb._active.lines) == 2
-    shot("14-upright-lines")
-    subprocess.run(["xdotool", "key", "Return"], check=True)
-    yield from until(lambda: plumb._active is None)
-    yield from until(lambda: not runner.queue)
-    assert runner.last.error is None, runner.last.error
-    assert len(settings().takes) == before + 1
-    up = np.array(settings().takes[-1].camera.matrix_world)[2, :3] * [1, -1, -1]  # in the video's camera axes
-    off = np.degrees(np.arccos(up @ [lean[0], lean[1], 0.0]))
-    log(f"the vertical is {off:.2f} degrees off what was drawn")
-    assert off < 1.5, up
-    settings().active_take = len(settings().takes) - 1
-    call(bpy.ops.video_mocap.take_look)
-    yield 1.5
-    shot("15-upright")
-
-
 drive(
     chosen_video,
     people_found,
@@ -243,7 +245,7 @@ drive(
     captured,
     looked_at,
     solved_again,
+    upright_lines_drawn,
     asked_before_deleting,
     who_stands_in_leaves,
-    upright_lines_drawn,
 )
