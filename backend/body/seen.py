@@ -1,6 +1,6 @@
 """Where keypoints are seen on a body: not in the joints' centres, and never quite the same.
 
-Measured on 36 rendered clips of the training's motions (millimetres, in the axes of what carries the point; left side,
+Measured on 359 rendered clips of the training's motions (millimetres, in the axes of what carries the point; left side,
 the right one mirrored): detectors see shoulders on top of the joint and ankles at the shin's end.
 `assets/motion/README.md` says how such clips are made.
 """

@@ -60,6 +60,24 @@ def test_the_world_is_upright_and_the_floor_at_zero(pitch: float, roll: float) -
     assert height == pytest.approx(1.2, abs=0.1 + 0.02 * tilt)
 
 
+def test_feet_that_are_far_away_say_less_about_where_up_is() -> None:
+    """Somebody marches from place to place, and each place seems to be a little higher than the one before."""
+    body, motion = stepping(240)
+    steps = np.repeat(np.linspace(-1.5, 1.5, 8), 30)
+    rising = motion.pelvis + np.column_stack([steps, np.zeros(240), np.tan(np.radians(8.0)) * steps])
+
+    def pull(distance: float) -> float:
+        """Degrees by which that turns what the network says."""
+        camera = camera_at(height=1.2, distance=distance, pitch=0.1)
+        down = rotations.rotate(camera.rotation, [0.0, 0.0, -1.0])
+        told = replace(motion, pelvis=rising, down=np.tile(down, (240, 1)), spread=np.full(240, 0.1))
+        up = rotations.rotate(upright_camera([(body, seen_by(camera, told))], level(camera)).rotation, [0, 0, 1])
+        return float(np.degrees(np.arccos(-up @ down)))
+
+    assert 3.0 < pull(4.0) < 8.0
+    assert pull(20.0) < 0.4 * pull(4.0)
+
+
 def test_a_camera_that_was_measured_keeps_its_up_and_gets_the_floor_of_these_people() -> None:
     body, motion = stepping(120)
     true = camera_at(height=1.2, distance=4.0, pitch=0.35, roll=0.1)
