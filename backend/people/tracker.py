@@ -28,6 +28,7 @@ from .track import LONGEST_GUESS, Track
 KEEP_FLAG = 0.5  # of the landmark model: below this the person is gone
 START_AGREEMENT = 0.45  # of several looks, and the detector: what a new track needs; most things stay below
 _ALONE_AGREEMENT = 0.36  # the same while nobody is in sight: rather a doubtful person than none
+_NEW_CONSISTENCY = 0.65  # of several looks at somebody new beside others: heads over a wall make up bodies below
 
 _SEARCH_SECONDS = 0.5  # how often to search the whole picture for people
 _FINE_SECONDS = 2.0  # and in small tiles, for people who are small in it
@@ -205,6 +206,7 @@ class BlazePoseTracker:
 
     def _welcome(self, newcomers: list[Body], frame: Frame) -> None:
         """Give newcomers their number: their old one if they were only lost, else the next, from left to right."""
+        alone = all(t.lost for t in self._tracks)
         present = [t.pose.roi.side for t in self._tracks if not t.lost] + [body.look.roi.side for body in newcomers]
         if present:
             self._small_people = min(present) < max(frame.rgb.shape[:2]) / 5
@@ -214,6 +216,8 @@ class BlazePoseTracker:
             if known is not None:
                 known.advance(body.look, body.consistency, frame.time, frame.rgb)
                 known.supported = frame.time
+            elif not alone and body.consistency < _NEW_CONSISTENCY:
+                continue
             elif self._most is None or sum(not t.lost for t in self._tracks) < self._most:
                 self._tracks.append(Track(self._next_number, body.look, frame.time, colours, body.consistency))
                 self._next_number += 1
