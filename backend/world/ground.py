@@ -25,7 +25,7 @@ PLUMB_SIGMA = np.radians(0.5)  # a line that somebody drew along something verti
 NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
 FEW = 8  # planted feet; fewer tell nothing
 FLOOR_SIGMA = 0.06  # metres: planted feet off a plane,
-FLOOR_FAR = 0.01  # or this part of their distance: pixels are larger out there
+FLOOR_FAR = 0.015  # or this part of their distance: pixels are larger out there
 DEPTH_SIGMA = 0.06  # part of the distance: noise of a foot's depth
 
 RESIZE = 1.2  # whoever would stand on the common floor at up to this much larger or smaller does stand on it
