@@ -173,6 +173,10 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             return self._drag(context, event)
         return {"PASS_THROUGH"}
 
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends it: another file is opened."""
+        close()
+
     def _drag(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         region, sheet = _active.region, _active.sheet()
         if sheet is None:
