@@ -57,7 +57,7 @@ class Request:
     engines: dict[str, str] = field(default_factory=dict)
     focal: float | None = None
     tilt: float | None = None
-    plumb: tuple[list[float], ...] = ()
+    plumb: list[list[float]] = field(default_factory=list)
 
     def message(self) -> Message:
         """The wire's request."""
