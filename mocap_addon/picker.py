@@ -45,6 +45,16 @@ def room_of(area: bpy.types.Area) -> Room:
     return Room(left, bottom, right, top)
 
 
+def over_view(area: bpy.types.Area, event: bpy.types.Event) -> bool:
+    """Whether the mouse is over a 3D view's main region, and not over a sidebar or header that lies over it."""
+    over = [
+        region.type
+        for region in area.regions
+        if 0 <= event.mouse_x - region.x < region.width and 0 <= event.mouse_y - region.y < region.height
+    ]
+    return over == ["WINDOW"]
+
+
 def fitted(size: tuple[int, int], room: Room) -> tuple[float, float, float]:
     """How a picture fills the room: left and bottom edge in pixels of the region, and the factor of its size."""
     width, height = room.right - room.left, room.top - room.bottom
@@ -190,27 +200,17 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
             area.tag_redraw()
             return {"FINISHED"}
         turns = {"LEFT_ARROW": -1, "WHEELUPMOUSE": -1, "RIGHT_ARROW": 1, "WHEELDOWNMOUSE": 1}
-        if event.type in turns and event.value == "PRESS" and self._inside(event):
+        if event.type in turns and event.value == "PRESS" and over_view(_active.area, event):
             _active.scan.turn(turns[event.type])
             _active.area.tag_redraw()
             return {"RUNNING_MODAL"}
-        if event.type == "LEFTMOUSE" and event.value == "PRESS" and self._inside(event):
+        if event.type == "LEFTMOUSE" and event.value == "PRESS" and over_view(_active.area, event):
             self._click(context, event)
             return {"RUNNING_MODAL"}
         return {"PASS_THROUGH"}
 
     def _region(self) -> bpy.types.Region:
         return next(r for r in _active.area.regions if r.type == "WINDOW")
-
-    def _inside(self, event: bpy.types.Event) -> bool:
-        """Whether the mouse is over the picture, and not over a sidebar."""
-        for region in _active.area.regions:
-            x, y = event.mouse_x - region.x, event.mouse_y - region.y
-            if 0 <= x < region.width and 0 <= y < region.height and region.type != "WINDOW":
-                return False
-        region = self._region()
-        x, y = event.mouse_x - region.x, event.mouse_y - region.y
-        return 0 <= x < region.width and 0 <= y < region.height
 
     def _click(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
         region, picture = self._region(), _active.scan.picture

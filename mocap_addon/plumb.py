@@ -14,6 +14,7 @@ from ..backend.core.rotations import Array
 from ..backend.core.take import read_take
 from . import camera, overlay, paths
 from .operators import TakeOperator, chosen
+from .picker import over_view
 from .take_operators import cannot_look, cannot_resolve
 from .translations import tr
 
@@ -183,7 +184,7 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             return {"PASS_THROUGH"}
         at = sheet.to_clip(np.array([event.mouse_x - region.x, event.mouse_y - region.y], float)).tolist()
         if not _active.drawing:
-            if event.type != "LEFTMOUSE" or event.value != "PRESS" or not self._inside(event):
+            if event.type != "LEFTMOUSE" or event.value != "PRESS" or not over_view(_active.area, event):
                 return {"PASS_THROUGH"}
             time = (context.scene.frame_current_final - 1.0) / camera.scene_rate(context.scene)
             _active.lines.append([time, *at, *at])
@@ -197,15 +198,6 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
                     _active.lines.pop()
         _active.tell()
         return {"RUNNING_MODAL"}
-
-    def _inside(self, event: bpy.types.Event) -> bool:
-        """Whether the mouse is over the view, and not over a sidebar that lies over it."""
-        over = [
-            region.type
-            for region in _active.area.regions
-            if 0 <= event.mouse_x - region.x < region.width and 0 <= event.mouse_y - region.y < region.height
-        ]
-        return over == ["WINDOW"]
 
     def _solve(self) -> set[str]:
         lines = _active.lines

@@ -73,7 +73,7 @@ def sharpened(points: Array, heat: NDArray[np.float32]) -> Array:
     """(N, 2) crop pixels, each moved to the middle of what its heat map (cells, cells, N; logits) shows around it.
 
     The points come from a regression that sees the whole crop; the heat maps see where a joint is: frame to frame they
-    err by a third less (docs/detectors.md). BlazePose (Bazarevsky et al. 2020) has both.
+    err by a third less (docs/evaluation.md). BlazePose (Bazarevsky et al. 2020) has both.
     """
     cells = len(heat)
     around = np.arange(-REACH, REACH + 1)
