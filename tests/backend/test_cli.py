@@ -104,6 +104,18 @@ def test_a_terminal_gets_a_bar_that_ends_with_the_stage():
     assert lines[0] == "warning: A gap. [video-corrupt]" and lines[1].startswith("track: ")
 
 
+def test_the_large_landmark_model_makes_a_take_that_says_so(one, tmp_path, demo_clip):
+    video = write_video(tmp_path / "clip.mp4", person_pictures(demo_clip, 6))
+    result = backend("capture", video, "-o", tmp_path / "take.npz", "--engine", "track=blazepose-heavy")
+    assert result.returncode == 0, result.stderr
+    take, usual = read_take(tmp_path / "take.npz"), one[0]
+    told, before = (t.provenance["engines"]["track"]["models"] for t in (take, usual))
+    assert set(told) - set(before) == {"pose_landmark_heavy.tflite"}
+    assert set(before) - set(told) == {"pose_landmark_full.tflite"}
+    apart = np.linalg.norm(take["keypoints2d"][:, :17, :2] - usual["keypoints2d"][:6, :17, :2], axis=-1)
+    assert 0 < np.median(apart) < 6  # pixels; the person is about 180 tall
+
+
 def test_several_people_make_a_take_each_and_an_index(tmp_path, demo_clip):
     pictures = person_pictures(demo_clip, 15)
     wide = [np.concatenate([p, cv2.flip(p, 1)], axis=1) for p in pictures]

@@ -149,6 +149,20 @@ def test_heat_maps_place_limbs_more_surely(
     assert with_maps < 0.8 * spread()
 
 
+def test_the_large_model_sees_the_same_body_more_surely(
+    frame: Frame, walker: PoseLook, pose_model: PoseModel
+) -> None:
+    large = PoseModel(embedded.HEAVY)
+    base = walker.used
+    shifts = np.random.default_rng(0).normal(0.0, 0.02 * base.side, (6, 2))
+    rois = [base._replace(x=base.x + x, y=base.y + y) for x, y in shifts]
+    looks, larger = (np.array([model.look(frame.rgb, roi).points for roi in rois])[:, JOINTS] for model in
+                     (pose_model, large))  # fmt: skip
+    apart = np.linalg.norm(looks.mean(0) - larger.mean(0), axis=-1)
+    assert 0.0 < np.median(apart) < 0.06 * torso_length(walker.points, walker.roi.side)
+    assert np.std(larger, axis=0).mean() < np.std(looks, axis=0).mean()
+
+
 def _as_they_are(points: Array, heat: Array) -> Array:
     return points
 
