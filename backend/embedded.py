@@ -1,6 +1,6 @@
 """The embedded landmark models: which files they are, and where.
 
-They are MediaPipe's (Apache-2.0), fetched by `packaging/downloads.py` and told apart by their SHA-256, and travel in the
+They are MediaPipe's (Apache-2.0), fetched by `packaging/downloads.py`, told apart by their SHA-256, and travel in the
 extension's zip; the source folder does not carry them.
 """
 

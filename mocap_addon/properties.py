@@ -90,7 +90,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
         items=(
             ("FAST", "Fast", "15 pictures a second and the quickest engines: to see whether a clip is of use"),
             ("BALANCED", "Balanced", "Every picture, the default engines"),
-            ("BEST", "Best", "Every picture, bodies seen more exactly by the large landmark model; takes twice as long"),
+            ("BEST", "Best", "Every picture, with the large landmark model: bodies more exact, twice as slow"),
         ),
         default="BALANCED",
         translation_context=OWN,
