@@ -208,10 +208,11 @@ class BlazePoseTracker:
 
     def _welcome(self, newcomers: list[Body], frame: Frame) -> None:
         """Give newcomers their number: their old one if they were only lost, else the next, from left to right."""
-        alone = all(t.lost for t in self._tracks)
         present = [t.pose.roi.side for t in self._tracks if not t.lost] + [body.look.roi.side for body in newcomers]
         if present:
             self._small_people = min(present) < max(frame.rgb.shape[:2]) / 5
+        sure = [body for body in newcomers if body.consistency >= _NEW_CONSISTENCY]
+        alone = not sure and all(t.lost for t in self._tracks)
         for body in sorted(newcomers, key=lambda body: body.look.roi.x):
             colours = torso_colours(frame.rgb, body.look.points)
             known = self._recognise(body.look, colours, frame.time)
