@@ -14,7 +14,7 @@ from .landmarks import INDEX as L
 
 NOISE = np.array([0.004, 0.004, 0.008])  # metres, within a hand
 RELAXED = {"index": 0.25, "middle": 0.3, "ring": 0.35, "pinky": 0.4, "thumb": 0.1}  # radians a joint, hand at rest
-SURE, FADE = 0.3, 0.06  # confidence from which on a hand was seen; seconds
+SURE, FADE = 0.5, 0.06  # confidence from which on a hand was seen; seconds
 FLEXION = (np.radians(-15.0), np.radians(105.0))
 SPREAD = np.radians(20.0)
 THUMB = np.radians(50.0)

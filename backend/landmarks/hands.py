@@ -22,15 +22,18 @@ _ROI_SCALE = 2.0  # region around a hand, in sides of its knuckles' bounding squ
 _ROI_SHIFT = -0.1  # of that square, towards the wrist's opposite: fingers need the room
 _KNUCKLES = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)  # points that move little when the fingers bend
 _FAR = 0.6  # of the region's side: a "hand" whose wrist is farther from the body's is someone else's
+_OTHER, _SURELY_OTHER = 0.5, 0.05  # of the model's handedness: below this it takes the hand for the other one
 SIDES = ("left", "right")
 
 
 class HandLook(NamedTuple):
     """One hand. points (21, 2) pixels; world (21, 3) metres, wrist-centred, camera axes as seen along the ray to the
-    crop's centre; confidence 0..1, 0 when it is not (that) hand; roi: where to look next."""
+    crop's centre; presence 0..1: whether there is a hand; confidence 0..1: also how sure it is which way it faces;
+    roi: where to look next."""
 
     points: Array
     world: Array
+    presence: float
     confidence: float
     roi: Roi
 
@@ -46,11 +49,10 @@ class HandModel:
         """Hand `side` (0 left, 1 right: the person's own) of a body; last: the same hand in the frame before.
 
         None when the hand is too small, hidden, or not there."""
-        wrist = pose.points[INDEX[f"{SIDES[side]}_wrist"]]
+        wrist, other = (pose.points[INDEX[f"{SIDES[k]}_wrist"]] for k in (side, 1 - side))
         if last is not None:
-            found = self._landmarks(rgb, last.roi, side)
-            near = np.hypot(*(found.points[0] - wrist)) < _FAR * found.roi.side
-            if found.confidence >= _PRESENT and near:
+            found = self._landmarks(rgb, last.roi, side, wrist, other)
+            if found and np.hypot(*(found.points[0] - wrist)) < _FAR * found.roi.side:
                 return found
         pinky, index = (pose.points[INDEX[f"{SIDES[side]}_{name}"]] for name in ("pinky", "index"))
         knuckles = (pinky + 2 * index) / 3
@@ -58,8 +60,7 @@ class HandModel:
         height, width = rgb.shape[:2]
         if seed.side < SMALLEST or not (0 <= seed.x < width and 0 <= seed.y < height):
             return None
-        found = self._landmarks(rgb, self._search(rgb, seed), side)
-        return found if found.confidence >= _PRESENT else None
+        return self._landmarks(rgb, self._search(rgb, seed), side, wrist, other)
 
     def _search(self, rgb: NDArray[np.uint8], seed: Roi) -> Roi:
         """A close region around the hand somewhere in `seed`."""
@@ -68,15 +69,26 @@ class HandModel:
         center, rim = crop.to_picture(self._recrop(crop.picture)[0].reshape(2, 2).astype(float))
         return roi_along(center, 2 * center - rim, 2 * float(np.hypot(*(rim - center))))
 
-    def _landmarks(self, rgb: NDArray[np.uint8], roi: Roi, side: int) -> HandLook:
+    def _landmarks(self, rgb: NDArray[np.uint8], roi: Roi, side: int, wrist: Array, other: Array) -> HandLook | None:
+        """The hand in `roi`; None when there is none, or it is the other one: surely, or since it is at the `other`
+        wrist (2,) pixels.
+
+        A left palm looks like the back of a right hand. Whoever takes one for the other sees the points in the right
+        places of the picture, and what is near far: the depth is turned round then.
+        """
         crop = cut(rgb, roi, SIZE)
         # Outputs: 21 x (x, y, z) in crop pixels, presence, handedness (1: right), 21 x metres.
         screen, presence, right, world = self._model(crop.picture)
         points = crop.to_picture(screen.reshape(21, 3)[:, :2].astype(float))
         metres = crop.to_camera(world.reshape(21, 3).astype(float))
-        this_side = float(right.item() if side else 1 - right.item())
-        confidence = float(presence.item()) if this_side > 0.3 else 0.0
-        return HandLook(points, metres - metres[0], confidence, _around(points))
+        there, this_side = float(presence.item()), float(right.item() if side else 1 - right.item())
+        if there < _PRESENT:
+            return None
+        if this_side < _OTHER:
+            if this_side < _SURELY_OTHER or np.hypot(*(points[0] - other)) < np.hypot(*(points[0] - wrist)):
+                return None
+            metres[:, 2] *= -1
+        return HandLook(points, metres - metres[0], there, there * abs(2 * this_side - 1), _around(points))
 
 
 def _around(points: Array) -> Roi:

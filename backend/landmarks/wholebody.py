@@ -47,7 +47,7 @@ def observe(
         points[keypoints.FACE, :2], points[keypoints.FACE, 2] = face.points, face.confidence
     for side, (part, hand) in enumerate(zip((keypoints.LEFT_HAND, keypoints.RIGHT_HAND), hands, strict=True)):
         if hand is not None:
-            points[part, :2], points[part, 2] = hand.points, hand.confidence
+            points[part, :2], points[part, 2] = hand.points, hand.presence
             record["hands"][side, :, :3], record["hands"][side, :, 3] = hand.world, hand.confidence
     height, width = frame.rgb.shape[:2]
     points[:, 2] = np.where(_inside(points, width, height), points[:, 2], np.minimum(points[:, 2], _OUTSIDE))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from backend import embedded
 from backend.core import keypoints
@@ -205,6 +206,30 @@ def test_no_hand_where_a_hand_of_the_other_side_is(frame: Frame, walker: PoseLoo
     swapped = walker._replace(points=walker.points[MIRROR])
     hand = HandModel().look(frame.rgb, swapped, 1, None)
     assert hand is None
+
+
+@pytest.mark.parametrize("this_side", [0.03, 0.3, 0.5, 0.8])
+def test_a_palm_taken_for_a_back_is_turned_round(
+    frame: Frame, walker: PoseLook, monkeypatch: pytest.MonkeyPatch, this_side: float
+) -> None:
+    model = HandModel()
+    sure = model.look(frame.rgb, walker, 0, None)
+    run = model._model
+
+    def unsure(picture: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        screen, presence, _, world = run(picture)
+        return [screen, presence, np.full((1, 1), 1 - this_side, np.float32), world]
+
+    monkeypatch.setattr(model, "_model", unsure)
+    hand = model.look(frame.rgb, walker, 0, None)
+    if this_side < 0.05:
+        assert hand is None
+        return
+    assert sure is not None and hand is not None
+    np.testing.assert_allclose(hand.world, sure.world * [1, 1, 1 if this_side >= 0.5 else -1], atol=1e-6)
+    np.testing.assert_allclose(hand.points, sure.points, atol=1e-3)
+    assert hand.presence == pytest.approx(sure.presence)
+    assert hand.confidence == pytest.approx(hand.presence * abs(2 * this_side - 1), abs=1e-6)
 
 
 def test_face_points_in_ibug_order() -> None:
