@@ -107,7 +107,7 @@ class Motion:
     contacts (T, 4) uint8 in `skeleton.CONTACTS` order (zeros before the world stage).
     What only some body engines tell: down (T, 3) gravity's direction in the same frame as the rotations, and spread
     (T,) its standard deviation in radians; still (T, 6) 0..1, how likely each of `skeleton.CONTACTS`, the left and the
-    right wrist stand still.
+    right wrist stand still; beside (T,) metres: how far from its keypoints the body was left.
     """
 
     times: Array
@@ -118,6 +118,7 @@ class Motion:
     down: Array | None = None
     spread: Array | None = None
     still: Array | None = None
+    beside: Array | None = None
 
 
 class BodySolver(Protocol):

@@ -87,6 +87,20 @@ def fitted(
     return local, pelvis
 
 
+def beside(local: Array, pelvis: Array, skeleton: Skeleton, observations: NDArray[Any], camera: Camera) -> Array:
+    """(T,) metres across the line of sight: how far the pose lies from the keypoints on average; see `fitted`."""
+    found = observations["keypoints"][:, seen.KEYPOINTS].astype(float)
+    points = seen.seen_points(*sk.forward_kinematics(skeleton, local, pelvis))
+    weight = found[..., 2] + 1e-6
+    apart = np.linalg.norm(_apart(points, found, camera), axis=-1)
+    return np.asarray((weight * apart).sum(1) / weight.sum(1))
+
+
+def _apart(points: Array, found: Array, camera: Camera) -> Array:
+    """(T, points, 2) metres from points (T, points, 3), camera space, to the rays of the keypoints, across the view."""
+    return (found[..., :2] - camera.center) / camera.focal * np.maximum(points[..., 2:], 0.1) - points[..., :2]
+
+
 _PACE = np.concatenate([np.full(3 * len(_TURNED), 1 / STEADY**2), np.full(3, 1 / MOVED**2)])
 
 
@@ -111,7 +125,7 @@ def _pull(
     pixels and confidence; height in metres.
     """
     depth = np.maximum(points[..., 2:], 0.1)
-    off = (found[..., :2] - camera.center) / camera.focal * depth - points[..., :2]  # metres, across the view
+    off = _apart(points, found, camera)
     sigma = seen.SIGMA * height
     far = np.linalg.norm(off, axis=-1) / (ROBUST * sigma * doubt[:, None])
     weight = found[..., 2] ** 2 / (1 + far**2) ** 2 / sigma**2

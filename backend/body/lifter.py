@@ -21,7 +21,7 @@ from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points
 from .bones import measured
-from .fit import fitted
+from .fit import beside, fitted
 from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
 
@@ -84,6 +84,7 @@ class LifterSolver(AnalyticSolver):
             np.zeros((len(times), len(sk.CONTACTS)), np.uint8),
             down=_down(found),
             still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
+            beside=beside(local, pelvis, skeleton, observations, camera),
         )
 
 

@@ -22,6 +22,7 @@ from .planted import planted_turns
 # One standard deviation of what is measured and assumed, metres and seconds.
 ASIDE = 0.015  # where the pelvis is seen, across the line of sight
 DEPTH = 0.10  # along it, as part of the distance
+BESIDE = 0.08  # a body that lies farther from its keypoints tells the less where the pelvis is
 ACCELERATION = 5.0  # m/s^2, of the pelvis
 SLIP = 0.0015  # a planted foot between two frames
 LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist goes where the rest of them is seen
@@ -45,7 +46,8 @@ class RootPath:
 
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; ankles (T, 2, 3) and feet (T, 4, 3), the contact
     points, seen from the pelvis, world axes; turned (T, 2, 4) the orientation of the feet; still (T, 4) 0..1 how likely
-    the contact points stand, 0.5 where nobody knows; seen (T, 4) 0..1 how surely they were seen.
+    the contact points stand, 0.5 where nobody knows; seen (T, 4) 0..1 how surely they were seen; beside (T,) metres
+    from the body to its keypoints.
     """
 
     times: Array
@@ -55,6 +57,7 @@ class RootPath:
     turned: Array
     still: Array
     seen: Array
+    beside: Array
 
     @staticmethod
     def of(motion: Motion, skeleton: Skeleton) -> RootPath:
@@ -65,7 +68,8 @@ class RootPath:
         pelvis = motion.pelvis[:, None]
         ankles = joints[:, sk.ANKLES] - pelvis
         seen = motion.confidence[:, sk.ANKLES].repeat(2, axis=1)
-        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still, seen)
+        beside = np.zeros(len(points)) if motion.beside is None else motion.beside
+        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still, seen, beside)
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
@@ -155,6 +159,7 @@ def _settle_stretch(
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]
     precision = (np.eye(3) - along) / ASIDE**2 + along / (DEPTH * distance[:, None, None]) ** 2
+    precision /= np.maximum(1.0, path.beside / BESIDE)[:, None, None] ** 4
     pelvis = _above_floor(path.times, path.pelvis, precision, path.feet, hold, stands, ground)
 
     shift, here = np.zeros((len(pelvis), 2, 3)), np.zeros_like(pelvis)

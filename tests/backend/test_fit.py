@@ -81,6 +81,15 @@ def test_one_keypoint_far_off_has_little_say(truth: tuple[Array, Array]) -> None
     assert off.max() < 12.0
 
 
+def test_how_far_a_body_lies_from_its_keypoints(truth: tuple[Array, Array]) -> None:
+    local, pelvis = truth
+    observed = observe(local, pelvis)
+    aside = np.zeros(FRAMES)
+    aside[10:20] = 0.3  # metres
+    moved = pelvis + np.column_stack([aside, np.zeros((FRAMES, 2))])
+    np.testing.assert_allclose(fit.beside(local, moved, BODY, observed, CAMERA), aside, atol=1e-4)
+
+
 def test_frames_far_apart_in_time_know_nothing_of_each_other(truth: tuple[Array, Array]) -> None:
     local, pelvis = truth
     observed = observe(local, pelvis)

@@ -137,6 +137,21 @@ def test_whose_feet_are_out_of_sight_goes_where_the_rest_is_seen(speed: float) -
     assert np.ptp((pelvis - true)[:, 1]) < 0.3 * np.ptp((path.pelvis - true)[:, 1])
 
 
+def test_a_second_in_which_the_body_is_not_where_it_is_seen_spoils_no_other() -> None:
+    body, motion = stepping(180)
+    camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
+    seen = seen_by(camera, motion)
+    lost = np.arange(180) < 30
+    wrong = np.where(lost[:, None], 0.15 * seen.pelvis, seen.pelvis)  # close to the camera: seen there, it would be exact
+
+    def off(beside: float) -> Array:
+        told = replace(seen, pelvis=wrong, beside=np.where(lost, beside, 0.02))
+        pelvis, *_ = settle(RootPath.of(place(told, camera), body), camera)
+        return np.linalg.norm(pelvis - motion.pelvis, axis=-1)[60:]
+
+    assert off(0.5).max() < 0.05 < 0.3 < off(0.02).max()
+
+
 def test_planted_feet_stand_still_after_settling() -> None:
     body, motion = stepping(240)
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
