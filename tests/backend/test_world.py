@@ -142,9 +142,9 @@ def test_a_second_in_which_the_body_is_not_where_it_is_seen_spoils_no_other() ->
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
     seen = seen_by(camera, motion)
     lost = np.arange(180) < 30
-    wrong = np.where(lost[:, None], 0.15 * seen.pelvis, seen.pelvis)  # close to the camera: seen there, it would be exact
+    wrong = np.where(lost[:, None], 0.15 * seen.pelvis, seen.pelvis)  # what is so near is usually seen exactly
 
-    def off(beside: float) -> Array:
+    def off(beside: float) -> rotations.Array:
         told = replace(seen, pelvis=wrong, beside=np.where(lost, beside, 0.02))
         pelvis, *_ = settle(RootPath.of(place(told, camera), body), camera)
         return np.linalg.norm(pelvis - motion.pelvis, axis=-1)[60:]
