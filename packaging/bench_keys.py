@@ -62,7 +62,8 @@ def timed(work) -> float:
 
 
 if __name__ == "__main__":
-    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="mocap-bench-")
-    main()
+    with tempfile.TemporaryDirectory(prefix="mocap-bench-", ignore_cleanup_errors=True) as profile:
+        os.environ["BLENDER_USER_RESOURCES"] = profile
+        main()
     sys.stdout.flush()
     os._exit(0)  # Blender's module may hang in the interpreter's own exit

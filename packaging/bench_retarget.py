@@ -135,9 +135,10 @@ def bake(bpy, addon, rig, mapping, motion) -> float:
 
 
 if __name__ == "__main__":
-    os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="mocap-bench-")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=FRAMES)
-    main(parser.parse_args().frames)
+    with tempfile.TemporaryDirectory(prefix="mocap-bench-", ignore_cleanup_errors=True) as profile:
+        os.environ["BLENDER_USER_RESOURCES"] = profile
+        main(parser.parse_args().frames)
     sys.stdout.flush()
     os._exit(0)  # Blender's module may hang in the interpreter's own exit

@@ -28,7 +28,8 @@ def main() -> None:
 
     bpy.ops.extensions.package_install_files(filepath=str(build()), repo="user_default", enable_on_install=True)
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-    folder = Path(tempfile.mkdtemp(prefix="mocap-bench-"))
+    folder = Path(os.environ["BLENDER_USER_RESOURCES"], "bench")
+    folder.mkdir()
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{Path(__file__).absolute()}" --child "{folder}"\n')
     python.chmod(python.stat().st_mode | stat.S_IXUSR)
@@ -116,7 +117,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]))
     else:
-        os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="mocap-bench-")
-        main()
+        with tempfile.TemporaryDirectory(prefix="mocap-bench-", ignore_cleanup_errors=True) as profile:
+            os.environ["BLENDER_USER_RESOURCES"] = profile
+            main()
         sys.stdout.flush()
         os._exit(0)  # Blender's module may hang in the interpreter's own exit

@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 MODULE = "bl_ext.user_default.video_mocap"
 
-# Blender reads this once, when it is imported.
-os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="mocap profile é ")
+PROFILE = tempfile.TemporaryDirectory(prefix="mocap profile é ", ignore_cleanup_errors=True)
+os.environ["BLENDER_USER_RESOURCES"] = PROFILE.name  # Blender reads this once, when it is imported
 # The environment that runs the tests holds the backend's packages, unless another one is named.
 BACKEND_PYTHON = os.environ.setdefault("VIDEO_MOCAP_PYTHON", sys.executable)
 
@@ -59,4 +59,5 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
+    PROFILE.cleanup()
     os._exit(getattr(config, "blender_exit", 1))
