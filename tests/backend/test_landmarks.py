@@ -261,6 +261,10 @@ def test_observations_are_in_full_size_pixels_and_can_be_recalled(frame: Frame, 
     assert record["keypoints"][keypoints.INDEX["left_hip"], :2] == pytest.approx(
         2 * walker.points[INDEX["left_hip"]], rel=1e-5
     )
+    hand = HandModel().look(frame.rgb, walker, 0, None)
+    assert hand is not None
+    wrist = observe(half, walker, (hand, None), None, 0.5)["keypoints"][keypoints.INDEX["left_wrist"], :2]
+    assert wrist == pytest.approx(walker.points[INDEX["left_wrist"]] + hand.points[0], rel=1e-5)  # the middle, twice
     again = recall(record, 2.0)
     assert again.points[JOINTS] == pytest.approx(walker.points[JOINTS], rel=1e-5)
     assert again.roi == pytest.approx(walker.used, rel=1e-5)
