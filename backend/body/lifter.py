@@ -21,6 +21,7 @@ from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points
 from .bones import measured
+from .face import with_face
 from .fit import beside, fitted
 from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
@@ -73,6 +74,7 @@ class LifterSolver(AnalyticSolver):
         local[:, :1] = smooth_in_view(local[:, :1], observations["turn"].astype(float), times)
         local[:, 1:BODY] = smooth_turns(local[:, 1:BODY], times)
         turned = sk.to_global(local)
+        with_face(turned, observations, camera)
         with_hands(turned, smooth, weights, observations["hands"], times, skeleton)
         confidence = joint_confidence(weights, observations["hands"][..., 3])
         confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
