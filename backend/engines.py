@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,16 +28,13 @@ from .published.registry import ENGINES as PUBLISHED
 from .stages import BodySolver, FootRefiner, Orienter, Tracker
 
 
-def _blazepose(job: Job) -> Tracker:
-    from .people.tracker import BlazePoseTracker
+def _blazepose(size: str) -> Callable[[Job], Tracker]:
+    def make(job: Job) -> Tracker:
+        from .people.tracker import BlazePoseTracker
 
-    return BlazePoseTracker(people=job.people, threads=threads())
+        return BlazePoseTracker(people=job.people, threads=threads(), pose=size)
 
-
-def _blazepose_heavy(job: Job) -> Tracker:
-    from .people.tracker import BlazePoseTracker
-
-    return BlazePoseTracker(people=job.people, threads=threads(), pose=embedded.HEAVY)
+    return make
 
 
 def _lifter(job: Job) -> BodySolver:
@@ -68,20 +65,20 @@ def _orient(job: Job) -> Orienter:
     return OrientCorrect(threads())
 
 
+_BLAZEPOSE = Engine(
+    what="people, their tracks and whole-body keypoints by the embedded BlazePose, hand and face models",
+    licence=embedded.LICENCE,
+    make=_blazepose(embedded.FULL),
+    packages=("numpy", "cv2", "av", "ai_edge_litert"),
+    models=embedded.models_with(embedded.FULL),
+)
 ENGINES: dict[str, dict[str, Engine]] = {
     "track": {
-        "blazepose": Engine(
-            what="people, their tracks and whole-body keypoints by the embedded BlazePose, hand and face models",
-            licence=embedded.LICENCE,
-            make=_blazepose,
-            packages=("numpy", "cv2", "av", "ai_edge_litert"),
-            models=embedded.models_with(embedded.FULL),
-        ),
-        "blazepose-heavy": Engine(
+        "blazepose": _BLAZEPOSE,
+        "blazepose-heavy": replace(
+            _BLAZEPOSE,
             what="the same with the large BlazePose: bodies seen more exactly, in three times the time",
-            licence=embedded.LICENCE,
-            make=_blazepose_heavy,
-            packages=("numpy", "cv2", "av", "ai_edge_litert"),
+            make=_blazepose(embedded.HEAVY),
             models=embedded.models_with(embedded.HEAVY),
         ),
     },
