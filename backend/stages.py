@@ -24,7 +24,8 @@ OBSERVATION = np.dtype(
         ("roi", "<f4", (4,)),  # centre x, y, side (pixels) and angle (radians) of the square the models looked at
         ("keypoints", "<f4", (133, 3)),  # COCO-WholeBody: x, y pixels, confidence 0..1 (0: not seen)
         ("landmarks", "<f4", (33, 4)),  # BlazePose's points: metres, hip-centred, camera axes; visibility 0..1
-        ("hands", "<f4", (2, 21, 4)),  # left, right: metres, wrist-centred, camera axes; confidence (0: no hand)
+        # left, right: metres, wrist-centred, camera axes; confidence that there is a hand and that it faces that way
+        ("hands", "<f4", (2, 21, 4)),
         ("consistency", "<f4"),  # 0..1, how well independent looks at the person agree
         ("turn", "<f4", (4,)),  # quaternion: the camera's turn since the first frame (see `world.steady`)
     ]

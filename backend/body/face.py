@@ -30,7 +30,7 @@ _MOVED = [JOINT[name] for name in ("head", "jaw", "left_eye_smplhf", "right_eye_
 
 SEEN = 0.5  # confidence from which on the face counts
 SIGMA = 0.011  # metres by which all of these points are off together, as if each were off by itself
-ROBUST = 0.012  # metres from which on a single point loses its say
+ROBUST = 0.012  # metres from which on a point loses its say; all of them, where a face is seen on the back of a head
 PRIOR = np.radians(20.0)  # what was known of the head before is off by this much
 STEADY, FADE = 0.08, 0.06  # seconds
 ROUNDS = 8

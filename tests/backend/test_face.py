@@ -66,6 +66,10 @@ def test_head_jaw_and_eyes_go_together_and_unseen_frames_stay() -> None:
     np.testing.assert_allclose(moved[:, JOINT["neck"]], 0.5 * moved[:, JOINT["head"]], atol=1e-6)
     others = [j for name, j in JOINT.items() if name not in ("neck", "head", "jaw") and "eye" not in name]
     np.testing.assert_array_equal(turned[:, others], before[:, others])
+    away = rotations.multiply(rotations.from_axis_angle([0.0, np.pi, 0.0]), before)  # the back of a head has no face
+    same = away.copy()
+    face.with_face(same, observed, CAMERA)
+    assert np.degrees(rotations.angle_between(same, away)).max() < 10.0
     blind = observed.copy()
     blind["keypoints"][..., 2] = 0.0
     again = before.copy()
