@@ -67,7 +67,7 @@ def set_up() -> Iterator[float]:
     yield from open_tab()
     shot("1-start")
     settings().video, settings().start, settings().end = str(VIDEO), 0.5, 4.0
-    settings().people = "LARGEST"
+    settings().people, settings().quality = "LARGEST", "BEST"
     call(bpy.ops.ed.undo_push, message="Settings")
     view()[1].tag_redraw()
     yield 2.0  # panels slide into place
@@ -91,6 +91,8 @@ def capture_and_undo() -> Iterator[float]:
     log("done:", [(entry.name, entry.state) for entry in settings().takes])
     after = contents()
     assert after["takes"] > before["takes"] and after["actions"] > before["actions"], after
+    log("engines", runner.last.request.engines)
+    assert runner.last.request.engines == {"track": "blazepose-heavy"}
     bpy.context.scene.frame_set(60)
     yield 0.7
     shot("4-done")
