@@ -120,7 +120,7 @@ class LiveView:
                 self._camera = upright_camera([(skeleton, first)], self._camera)
             motion = self._solver.solve(seen, skeleton, self._camera)
             motion = place(steadied(motion, observations["turn"]), self._camera)
-            root = settle(RootPath.of(motion, skeleton), self._camera)
+            root = settle(RootPath.of(motion, skeleton))
             motion.pelvis, motion.contacts = root.pelvis, root.contacts
             self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
             person.emitted = float(observations["time"][fresh][-1])

@@ -6,6 +6,7 @@ no take. About 0.6 kB a person and frame.
     about           JSON text: format, `video` (name, SHA-256 and what `video.VideoInfo` tells), `settings`, `engines`,
                     `versions`, `warnings` of the capture
     frames (F,)     number and time of every frame that was looked at (`store.FRAME`)
+    camera (F,)     how the camera moved (`store.CAMERA`)
     person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`, and what further
                             networks saw), frames without them left out
 
@@ -30,7 +31,7 @@ from .core.errors import MocapError
 from .core.rotations import Array
 from .core.take import NpzWriter, read_take
 from .stages import OBSERVATION
-from .store import FRAME, ObservationStore, RecordFile, writing
+from .store import CAMERA, FRAME, ObservationStore, RecordFile, writing
 from .video import VideoInfo
 
 FORMAT = 1
@@ -46,7 +47,11 @@ def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> 
 
     Raises MocapError disk-full or output-unwritable.
     """
-    records = {"frames": store.frames, **{f"person-{track}": store.person(track) for track in store.seen}}
+    records = {
+        "frames": store.frames,
+        "camera": store.camera,
+        **{f"person-{track}": store.person(track) for track in store.seen},
+    }
     with writing(path), NpzWriter(path) as file:
         file.put("about", json.dumps({"format": FORMAT, **provenance}, ensure_ascii=False))
         for name, part in records.items():
@@ -79,6 +84,8 @@ def restore(path: Path, folder: Path) -> ObservationStore:
                     if name.startswith("person-"):
                         _unpack(archive, name, record, store.person(int(name.removeprefix("person-")[:-4])))
                 _unpack(archive, "frames.npy", FRAME, store.frames)
+                if "camera.npy" in archive.namelist():  # older versions followed no camera that travels
+                    _unpack(archive, "camera.npy", CAMERA, store.camera)
         except MocapError:
             store.remove()
             raise

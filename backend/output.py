@@ -38,7 +38,7 @@ _PACKAGES = ("numpy", "av", "opencv-python-headless", "ai-edge-litert", "onnxrun
 @dataclass(frozen=True)
 class SolvedPerson:
     """One person after the last stage, T frames. solved: T records of SOLVED; root: where pelvis and feet settle;
-    turns: (T, 4) how the camera had turned, None where it stood still."""
+    turns (T, 4), places (T, 3) metres: how the camera had turned and where it had got to; None where it stood still."""
 
     track: int
     skeleton: Skeleton
@@ -46,6 +46,7 @@ class SolvedPerson:
     times: Array
     root: Settled
     turns: NDArray[np.float32] | None
+    places: Array | None
 
 
 def claimed_folder(output: Path) -> Path:
@@ -118,10 +119,12 @@ def _write_take(
         for span, local in zip(spans, planted(), strict=True):
             yield skeleton.forward_kinematics(person.skeleton, local, person.root.pelvis[span])
 
-    def turned() -> Iterator[Array]:
+    def looking() -> Iterator[tuple[Array, Array]]:
         for span in spans:
-            still = np.broadcast_to(rotations.IDENTITY, (span.stop - span.start, 4))
-            yield still if person.turns is None else person.turns[span]
+            turn = np.broadcast_to(rotations.IDENTITY, (span.stop - span.start, 4))
+            turn = turn if person.turns is None else person.turns[span]
+            place = 0.0 if person.places is None else person.places[span]
+            yield rotations.multiply(turn, camera.rotation), rotations.rotate(turn, camera.t - place)
 
     poses = (rotations.to_axis_angle(block).reshape(len(block), -1) for block in planted())
     joints = (joints for _, joints in posed())
@@ -144,9 +147,8 @@ def _write_take(
     file.put("focal", float(camera.focal))
     file.put("center", np.asarray(camera.center, float))
     file.put("image_size", np.asarray(camera.size, float))
-    looking = (rotations.to_matrix(rotations.multiply(turn, camera.rotation)) for turn in turned())
-    file.put_blocks("R", "<f4", (count, 3, 3), looking)
-    file.put_blocks("t", "<f4", (count, 3), (rotations.rotate(turn, camera.t) for turn in turned()))
+    file.put_blocks("R", "<f4", (count, 3, 3), (rotations.to_matrix(rotation) for rotation, _ in looking()))
+    file.put_blocks("t", "<f4", (count, 3), (t for _, t in looking()))
     file.put("timestamps", person.times)
     file.put_blocks("frames", "<i4", (count,), seen("frame"))
     file.put("fps", float(info.fps))

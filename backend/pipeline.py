@@ -2,6 +2,7 @@
 
     video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
           -> what published networks see in their pictures (`look`)
+          -> the path of a camera that travels                              follow()    whole clip, key frames
           -> bone lengths, camera, floor                                    measure()   constants of the whole clip
           -> left and right put right -> body -> still camera -> world      solve()     windows of frames, per person
           -> root and feet                                                  settle()    whole clip, few numbers a frame
@@ -18,7 +19,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,8 @@ from .progress import Progress, person_name
 from .stages import BodySolver, Camera, Motion, Rooter, Tracker
 from .store import BLOCK, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
-from .world import vertical
-from .world.camera import level_camera, with_lens
+from .world import travel, vertical
+from .world.camera import focal_35mm, level_camera, with_lens
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, latest_turn, steadied, tripod
@@ -92,6 +94,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
         run = Run(job, choice, info, chain, solver, store, progress)
         try:
             track(run)
+            run = follow(run)
             takes = finish(run, sha256, observations_path(job.output))
         except MocapError as error:
             if error.code in ("no-person", "person-missing") or not len(store):
@@ -131,6 +134,7 @@ def track(run: Run) -> None:
         last = store.last()
         tracker.resume(last)
         camera, lines = TurnMeter(level_camera(run.info), latest_turn(last)), VerticalMeter(level_camera(run.info))
+        next_key = -np.inf
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
             with closing(looked(tracker.track(reader), run.chain.lookers(job), store.record)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
@@ -138,7 +142,10 @@ def track(run: Run) -> None:
                     turn = camera.turn(frame, regions)
                     for seen in sightings:
                         seen.observation["turn"] = turn
-                    store.append(frame, sightings, lines.form(frame, regions, turn))
+                    if camera.fresh and frame.time > next_key:
+                        store.corners.append(camera.corners.records())
+                        next_key = frame.time + travel.KEY - 1e-3
+                    store.append(frame, sightings, lines.form(frame, regions, turn), turn)
                     live.add(frame.time, sightings)
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
@@ -151,6 +158,21 @@ def track(run: Run) -> None:
         store.mark_complete()
     live.finish()
     progress.stage("track", len(store), len(store))
+
+
+def follow(run: Run) -> Run:
+    """Where a camera that travels has been: the store knows then. -> the run with its lens, if that was not known."""
+    store, info = run.store, run.info
+    times, told = store.frames.column("time"), store.camera.column("told").astype(float)
+    keys = np.searchsorted(store.frames.column("index"), np.unique(store.corners.column("frame")))
+    tick = partial(run.progress.stage, "camera")
+    if info.focal_35mm is None:
+        longer = travel.lens(store.corners, level_camera(info), times[keys], told[keys], tick)
+        info = info if longer == 1.0 else with_lens(info, longer * focal_35mm(info))
+    path = travel.camera_path(store.corners, level_camera(info), times[keys], told[keys], tick)
+    if path is not None:
+        store.move_camera(*travel.between(path, times[keys], told[keys], times, told))
+    return replace(run, info=info)
 
 
 def released() -> None:
@@ -180,7 +202,11 @@ def choose_people(run: Run) -> list[int]:
 
 def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
     """What holds for the whole clip: every person's bone lengths, and where camera and people stand over the floor."""
+    store = run.store
     ground, _ = _measured(run, people, level_camera(run.info))
+    if store.travels and not ground.unit:
+        what = "The camera seems to travel, but no feet show how far: people may seem to travel instead."
+        _warn(run, [("camera-travels", what)])
     ground, skeletons = _measured(run, people, ground.camera)  # how people lean, so how long they are, shows only now
     for track, skeleton in skeletons.items():
         run.progress.track(track, skeleton.offsets.astype(np.float32))
@@ -191,13 +217,20 @@ def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
 def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict[int, Skeleton]]:
     """The same, given what is known of the camera."""
     solver, store = run.solver, run.store
-    motions: dict[int, tuple[Skeleton, Motion]] = {}
+    seen: dict[int, tuple[Skeleton, Motion, Array, Array]] = {}
     for done, track in enumerate(people):
         run.progress.stage("measure", done, len(people))
         samples = np.concatenate(_samples(store.person(track)))
         skeleton = solver.measure(samples, camera)
-        motions[track] = skeleton, steadied(solver.solve(samples, skeleton, camera), samples["turn"])
-    ground = find_ground(motions, camera, run.job.tilt, store.verticals(), _plumb(run, people, camera))
+        motion = solver.solve(samples, skeleton, camera)
+        seen[track] = skeleton, motion, samples["turn"].astype(float), store.places(samples["frame"]).astype(float)
+    unit = travel.unit(list(seen.values())) if store.travels else 0.0
+    motions = {
+        track: (skeleton, steadied(motion, turns, unit * places))
+        for track, (skeleton, motion, turns, places) in seen.items()
+    }
+    verticals = vertical.turned(*store.verticals())
+    ground = replace(find_ground(motions, camera, run.job.tilt, verticals, _plumb(run, people, camera)), unit=unit)
     return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
 
 
@@ -217,6 +250,7 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
     solver, store, progress = run.solver, run.store, run.progress
     total, done = sum(store.seen[track].frames for track in skeletons), 0
     rooter: Rooter | None = run.chain.make("root", run.job)
+    unit = ground.unit if rooter is None else 0.0  # published networks find the path without the camera's
     persons = []
     for track, body in skeletons.items():
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
@@ -224,21 +258,23 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
         times = store.times(track)
         swapped = swaps.swapped(_jumps(store.person(track)), times)
         turns = store.turns(track)
-        still, parts = tripod(turns), []
+        places = unit * store.places(store.person(track).column("frame"))
+        still, parts = tripod(turns) and not places.any(), []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
             motion = solver.solve(window, body, ground.camera)
-            motion = place(motion if still else steadied(motion, window["turn"]), ground.camera)
+            moved = unit * store.places(window["frame"])
+            motion = place(motion if still else steadied(motion, window["turn"], moved), ground.camera)
             spool.append(_solved(motion)[inner])
             parts.append(RootPath.of(motion, body).rows(inner))
             done += inner.stop - inner.start
         path = RootPath.joined(parts)
         parts.clear()  # it is long enough to be held only once
         if rooter is None:
-            root = settle(path, ground.camera)
+            root = settle(path)
         else:
             root = _rooted(run, rooter, track, spool, path, body, ground, still)
-        persons.append(SolvedPerson(track, body, spool, times, root, None if still else turns))
+        persons.append(SolvedPerson(track, body, spool, times, root, *((None, None) if still else (turns, places))))
     progress.stage("solve", total, total)
     return persons
 

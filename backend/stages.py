@@ -106,6 +106,7 @@ class Motion:
     rotations (T, 55, 4) parent-relative, root in `frame of reference`; pelvis (T, 3) metres in the same frame
     (camera space after the body stage, world after the world stage); confidence (T, 55) 0..1;
     contacts (T, 4) uint8 in `skeleton.CONTACTS` order (zeros before the world stage).
+    eye (T, 3): where the camera is, in the same frame; None: at its origin in camera space.
     What only some body engines tell: down (T, 3) gravity's direction in the same frame as the rotations, and spread
     (T,) its standard deviation in radians; still (T, 6) 0..1, how likely each of `skeleton.CONTACTS`, the left and the
     right wrist stand still; beside (T,) metres: how far from its keypoints the body was left.
@@ -120,6 +121,7 @@ class Motion:
     spread: Array | None = None
     still: Array | None = None
     beside: Array | None = None
+    eye: Array | None = None
 
 
 class BodySolver(Protocol):

@@ -4,6 +4,8 @@ The folder TAKE.npz.part beside the output holds
 
     manifest.json         what the observations depend on: with another video, span or setting the store starts anew
     frames.bin            one FRAME record per finished frame
+    camera.bin            one CAMERA record with each of them
+    corners.bin           CORNER records of key frames
     person-<track>.bin    one OBSERVATION record per frame that the person is seen in
     warnings.jsonl        [code, what] of everything the user was warned of
     tracked               exists once the last frame of the span is in
@@ -19,7 +21,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +31,18 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .core import rotations
 from .core.errors import MocapError
 from .core.locking import hold
+from .core.rotations import Array
 from .stages import OBSERVATION, Frame, Sighting
 
 FRAME = np.dtype([("index", "<i4"), ("time", "<f8"), ("vertical", "<f4", (6,))])  # the last: see `world.vertical`
+# The camera's turn since the first frame, as told while the clip was looked at and as known afterwards, and where it
+# had got to, first frame's axes, in a unit of its own; see `world.steady` and `world.travel`.
+CAMERA = np.dtype([("told", "<f4", (4,)), ("turn", "<f4", (4,)), ("place", "<f4", (3,))])
+# A corner of the background, full-size pixels; see `world.corners`.
+CORNER = np.dtype([("frame", "<i4"), ("name", "<i8"), ("place", "<f4", (2,))])
 BLOCK = 256  # records that are in memory at a time
 
 # What observations are rounded to, as parts of a pixel, of a metre and of confidence 1: far below what the models can
@@ -88,6 +97,21 @@ class RecordFile:
         for start in range(0, len(self), BLOCK):
             yield self.read(start, start + BLOCK)
 
+    def rewrite(self, blocks: Iterable[NDArray[Any]]) -> None:
+        """Put other records in the place of all there are."""
+        grown = RecordFile(self.path.with_suffix(".tmp"), self.dtype)
+        grown.truncate(0)
+        for block in blocks:
+            grown.append(block)
+        with writing(self.path):
+            os.replace(grown.path, self.path)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One field of all records."""
+        # Copies: a view of one field would keep its whole block in memory.
+        parts = [block[name].copy() for block in self.blocks()]
+        return np.concatenate(parts) if parts else np.empty(0, self.dtype[name])
+
     def truncate(self, count: int) -> None:
         """Keep the first `count` records and nothing of a broken one after them."""
         if self.path.exists():
@@ -132,6 +156,8 @@ class ObservationStore:
             self._lock = _lock(folder / "lock")
         try:
             self.frames = RecordFile(folder / "frames.bin", FRAME)
+            self.camera = RecordFile(folder / "camera.bin", CAMERA)
+            self.corners = RecordFile(folder / "corners.bin", CORNER)
             if not self._recover(json.loads(json.dumps(key))):
                 self._start(key)
         except BaseException:
@@ -146,14 +172,21 @@ class ObservationStore:
     ) -> None:
         self._lock.close()
 
-    def append(self, frame: Frame, sightings: Sequence[Sighting], vertical: ArrayLike = (0.0,) * 6) -> None:
-        """Keep one finished frame; vertical: its form of `world.vertical`. Raises MocapError disk-full or
-        output-unwritable."""
+    def append(
+        self,
+        frame: Frame,
+        sightings: Sequence[Sighting],
+        vertical: ArrayLike = (0.0,) * 6,
+        turn: ArrayLike = rotations.IDENTITY,
+    ) -> None:
+        """Keep one finished frame; vertical: its form of `world.vertical`; turn: of the camera. Raises MocapError
+        disk-full or output-unwritable."""
         for track, observation in sightings:
             for name, parts in _ROUNDED.items():
                 observation[name] = np.round(observation[name] * parts) / parts
             self.person(track).append(observation)
             self.seen.setdefault(track, Seen()).add(observation)
+        self.camera.append(np.array((turn, turn, (0.0, 0.0, 0.0)), CAMERA))
         self.frames.append(np.array((frame.index, frame.time, vertical), FRAME))
 
     def person(self, track: int) -> RecordFile:
@@ -162,17 +195,43 @@ class ObservationStore:
 
     def times(self, track: int) -> NDArray[np.float64]:
         """(T,) seconds: when the person is seen."""
-        # Copies: a view of one field would keep its whole block in memory.
-        return np.concatenate([block["time"].copy() for block in self.person(track).blocks()])
+        return self.person(track).column("time")
 
     def turns(self, track: int) -> NDArray[np.float32]:
         """(T, 4) the camera's turn in the frames that the person is seen in."""
-        return np.concatenate([block["turn"].copy() for block in self.person(track).blocks()])
+        return self.person(track).column("turn")
 
-    def verticals(self) -> NDArray[np.float32]:
-        """(F, 6) what the frames say about the vertical, those that say nothing left out; see `world.vertical`."""
-        parts = [block["vertical"][block["vertical"].any(-1)] for block in self.frames.blocks()]
-        return np.concatenate(parts) if parts else np.zeros((0, 6), np.float32)
+    def verticals(self) -> tuple[Array, Array]:
+        """(F, 6) what the frames said about the vertical, see `world.vertical`, those that said nothing left out, and
+        (F, 4) by which turn their axes were off."""
+        forms, camera = self.frames.column("vertical").astype(float), self.camera.read(0, len(self))
+        said = forms.any(-1)
+        if not len(camera):  # kept by an older version
+            return forms[said], np.tile(rotations.IDENTITY, (said.sum(), 1))
+        told, turn = (camera[name][said].astype(float) for name in ("told", "turn"))
+        return forms[said], rotations.multiply(rotations.inverse(turn), told)
+
+    @property
+    def travels(self) -> bool:
+        """Whether the camera is known to have travelled."""
+        return bool(self.camera.column("place").any())
+
+    def places(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+        """(n, 3) where the camera had got to in frames (n,) of the video, see CAMERA; zeros where it rests."""
+        if not len(self.camera):  # kept by an older version
+            return np.zeros((len(frames), 3), np.float32)
+        rows = np.searchsorted(self.frames.column("index"), frames)
+        return self.camera.column("place")[rows]
+
+    def move_camera(self, turns: Array, places: Array) -> None:
+        """It is known better now: turns (F, 4), places (F, 3) in all frames. May be broken off and done again."""
+        index = self.frames.column("index")
+        for track in self.seen:
+            person = self.person(track)
+            person.rewrite(_turned(block, turns[np.searchsorted(index, block["frame"])]) for block in person.blocks())
+        camera = self.camera.read(0, len(self))
+        camera["turn"], camera["place"] = turns, places
+        self.camera.rewrite([camera])
 
     def last(self) -> dict[int, np.void]:
         """The last observation of every person so far."""
@@ -250,6 +309,8 @@ class ObservationStore:
         except (OSError, ValueError):
             return False
         self.frames.truncate(len(self))
+        self.camera.truncate(len(self))
+        self.corners.truncate(int((self.corners.column("frame") < self.next_frame).sum()))
         for path in self.folder.glob("person-*.bin"):
             track = int(path.stem.removeprefix("person-"))
             person, seen = self.person(track), Seen()
@@ -265,6 +326,11 @@ class ObservationStore:
         self.seen = dict(sorted(self.seen.items()))
         self.warnings = list(_warnings(self.folder / "warnings.jsonl"))
         return True
+
+
+def _turned(observations: NDArray[Any], turns: Array) -> NDArray[Any]:
+    observations["turn"] = turns
+    return observations
 
 
 def _records(file: RecordFile) -> Iterator[np.void]:

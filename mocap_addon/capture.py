@@ -34,6 +34,7 @@ BUDGET = 0.012  # seconds of Blender's time that listening or waiting may take i
 STAGES = {
     "prepare": "Opening the video",
     "track": "Tracking people",
+    "camera": "Following the camera",
     "measure": "Measuring",
     "solve": "Solving motion",
     "write": "Writing takes",

@@ -15,6 +15,8 @@ from backend.core.rotations import Array, normalize
 
 FPS = 30.0
 SIZE = (960, 540)
+# Of somebody who films while they walk: steps a second, metres to the sides, ahead and up, radians about x, y, z.
+PACE, STEPS, SWAY = 1.8, (0.03, 0.02, 0.025), np.radians((0.8, 1.0, 1.2))
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Actor:
 @dataclass(frozen=True)
 class Scene:
     """A clip. eye and target (x, y, z) metres; roll degrees (the picture turns clockwise); focal in diagonals of the
-    picture; follow: the camera turns after the first actor as far as this share of the way; dolly (x, y, z) m/s;
-    shadows, and shaded creases: half of the time that a picture takes."""
+    picture; follow: the camera turns after the first actor as far as this share of the way; dolly (x, y, z) m/s, and
+    whether a walking hand holds the camera; shadows, and shaded creases: half of the time that a picture takes."""
 
     actors: tuple[Actor, ...]
     eye: tuple[float, float, float]
@@ -50,11 +52,14 @@ class Scene:
     focal: float = 1.0
     follow: float = 0.0
     dolly: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    walked: bool = False
     shadows: bool = True
 
     def camera(self, times: Array, pelvis: Array) -> tuple[Array, Array]:
         """-> R (T, 3, 3) and t (T, 3), x_camera = R x_world + t, for the first actor's pelvis (T, 3)."""
         eye = np.array(self.eye) + times[:, None] * np.array(self.dolly)
+        if self.walked:
+            eye = eye + STEPS * np.sin(2 * np.pi * PACE * times[:, None] * [0.5, 0.5, 1.0] + [0.0, 1.0, 2.0])
         path = np.apply_along_axis(lambda x: np.convolve(np.pad(x, 10, "edge"), np.ones(21) / 21, "valid"), 0, pelvis)
         target = np.array(self.target) + self.follow * (path - path.mean(0)) * [1, 1, 0]
         forward = normalize(target - eye)
@@ -62,6 +67,9 @@ class Scene:
         level = np.stack([right, np.cross(forward, right), forward], axis=-2)
         roll = rotations.to_matrix(rotations.from_axis_angle([0.0, 0.0, np.radians(self.roll)]))
         looking = roll @ level
+        if self.walked:
+            sway = SWAY * np.sin(2 * np.pi * PACE * times[:, None] * [1.0, 0.5, 0.5] + [0.5, 2.5, 4.0])
+            looking = rotations.to_matrix(rotations.from_axis_angle(sway)) @ looking
         return looking, -np.einsum("tab,tb->ta", looking, eye)
 
 
@@ -103,6 +111,30 @@ SCENES = {
     ),
     "panning": Scene(
         (Actor("91_17", 60, heading=75, clothes=WHITE),), eye=(0.0, -4.2, 1.5), target=(0, 0, 0.9), follow=1.0
+    ),
+}  # fmt: skip
+
+# The same for cameras that travel.
+TRAVELLING = {
+    "beside": Scene(
+        (Actor("07_01", 0, heading=90, clothes=RED),),
+        eye=(-1.9, -4.0, 1.5), target=(0, 0, 0.9), follow=1.0, dolly=(1.25, 0, 0), walked=True,
+    ),
+    "ahead": Scene(
+        (Actor("06_01", 16, heading=10, looks=WOMAN, clothes=GREEN),),
+        eye=(0.4, -4.0, 1.6), target=(0, 0, 0.9), follow=0.5, dolly=(0, -1.0, 0), walked=True,
+    ),
+    "after": Scene(
+        (Actor("91_17", 60, heading=160, clothes=WHITE),),
+        eye=(0.5, -5.2, 1.5), target=(0, 0, 0.9), follow=0.8, dolly=(0.2, 0.9, 0), walked=True,
+    ),
+    "around": Scene(
+        (Actor("13_29", 60, heading=20, looks=WOMAN, clothes=BLUE),),
+        eye=(-2.0, -3.8, 1.4), target=(0, 0, 0.95), dolly=(1.3, -0.1, 0), walked=True,
+    ),
+    "past": Scene(
+        (Actor("13_10", 200, heading=-40, clothes=RED),),
+        eye=(-1.2, -4.6, 1.5), target=(0, 0, 0.9), dolly=(0.8, 0.3, 0), walked=True,
     ),
 }  # fmt: skip
 

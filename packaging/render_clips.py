@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_body import PARTS
 from clip_motion import Performance, perform
-from clip_scenes import FPS, SCENES, SIZE, Scene, random_scenes
+from clip_scenes import FPS, SCENES, SIZE, TRAVELLING, Scene, random_scenes
 
 from backend.core import keypoints, rotations
 from backend.core import skeleton as sk
@@ -37,6 +37,7 @@ from backend.video import video_hash
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out" / "clips"
+FIXED = SCENES | TRAVELLING
 SCRIPT = Path(__file__).with_name("render_clip_in_blender.py")
 COLORS = {
     "skin": (206, 158, 128), "shirt": (150, 60, 60), "trousers": (58, 62, 78), "shoes": (222, 220, 214),
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="render-clips", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENES)} (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(FIXED)} (default: all)")
     parser.add_argument("--motions", type=Path, required=True, metavar="FILE.npz")
     parser.add_argument("--random", type=int, metavar="N", help="instead: N random ones, without shadows")
     parser.add_argument("--seed", type=int, default=7, metavar="N", help="of the random ones; another one, other clips")
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     with np.load(options.motions) as data:
         motions = dict(data)
-    scenes = random_scenes(motions, options.random, options.frames, options.seed) if options.random else SCENES
+    scenes = random_scenes(motions, options.random, options.frames, options.seed) if options.random else FIXED
     if unknown := set(options.names) - set(scenes):
         parser.error(f"there is no clip {', '.join(sorted(unknown))}")
     options.output.mkdir(parents=True, exist_ok=True)

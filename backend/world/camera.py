@@ -10,16 +10,20 @@ from ..core import rotations
 from ..stages import Camera
 from ..video import VideoInfo
 
+FILM = float(np.hypot(36.0, 24.0))  # millimetres, the diagonal of a 35 mm picture
 # Camera axes (x right, y down, z forward) of a level camera in the world (z up): it looks along the world's +y.
 LEVEL = rotations.from_axis_angle([np.pi / 2, 0.0, 0.0])
 
 
+def focal_35mm(info: VideoInfo) -> float:
+    """The lens as its 35 mm equivalent, millimetres: the file's, else one as long as the picture's diagonal (53 degrees
+    of view)."""
+    return info.focal_35mm or FILM
+
+
 def focal_pixels(info: VideoInfo) -> float:
-    """Focal length in pixels: from the file's 35 mm equivalent, else the picture's diagonal (53 degrees of view)."""
-    diagonal = float(np.hypot(info.width, info.height))
-    if info.focal_35mm:
-        return info.focal_35mm * diagonal / float(np.hypot(36.0, 24.0))
-    return diagonal
+    """Focal length in pixels."""
+    return focal_35mm(info) / FILM * float(np.hypot(info.width, info.height))
 
 
 def with_lens(info: VideoInfo, focal_35mm: float | None) -> VideoInfo:

@@ -28,17 +28,22 @@ def contact_points(skeleton: Skeleton, motion: Motion) -> Array:
     return np.stack([left[:, 2], left[:, :2].mean(1), right[:, 2], right[:, :2].mean(1)], axis=1)
 
 
-def sideways_speed(points: Array, times: Array) -> Array:
-    """(T, N) m/s at which points (T, N, 3), seen from a still camera at the origin, move across the line of sight.
+def sideways_speed(points: Array, times: Array, eye: Array | None) -> Array:
+    """(T, N) m/s at which points (T, N, 3) move across the line of sight of a camera at eye (T, 3), at the origin if
+    None.
 
-    A planted foot stands still in its picture; its depth, on the other hand, is mostly noise.
+    A planted foot stands still in the picture of a camera that stands; its depth, on the other hand, is mostly noise.
     """
     if len(points) < 2:
         return np.zeros(points.shape[:2])
     ones = np.ones(points.shape[:2])
-    sight = local_quadratic(rotations.normalize(points), times, ones, 0.04)
-    velocity = np.gradient(sight, times, axis=0)
-    return np.linalg.norm(velocity, axis=-1) * np.median(np.linalg.norm(points, axis=-1))
+    eye = np.zeros((len(points), 3)) if eye is None else eye
+    seen = points - eye[:, None]
+    sight = local_quadratic(rotations.normalize(seen), times, ones, 0.04)
+    turning = np.gradient(sight, times, axis=0) * np.linalg.norm(seen, axis=-1, keepdims=True)
+    travel = np.gradient(eye, times, axis=0)[:, None]
+    across = travel - sight * np.sum(travel * sight, -1, keepdims=True)
+    return np.linalg.norm(turning + across, axis=-1)
 
 
 def hysteresis(on: NDArray[np.bool_], off: NDArray[np.bool_]) -> NDArray[np.bool_]:

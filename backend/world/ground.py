@@ -34,10 +34,12 @@ FLOOR_SHARE = 0.2  # of all planted feet must agree before a level counts as the
 
 @dataclass(frozen=True)
 class Ground:
-    """The camera over the floor, and for each person the factor by which their bones grow or shrink to stand on it."""
+    """The camera over the floor, and for each person the factor by which their bones grow or shrink to stand on it;
+    unit: metres in a unit of the camera's path."""
 
     camera: Camera
     sizes: dict[int, float]
+    unit: float = 0.0
 
 
 def find_ground(
@@ -182,7 +184,7 @@ def _planted(skeleton: Skeleton, motion: Motion, up: Array) -> Array:
     height = points @ up
     lowest = height < height.min(1, keepdims=True) + 0.06
     in_sight = motion.confidence[:, sk.ANKLES].repeat(2, axis=1) > SEEN
-    return points[(sideways_speed(points, motion.times) < SPEED[0]) & lowest & in_sight]
+    return points[(sideways_speed(points, motion.times, motion.eye) < SPEED[0]) & lowest & in_sight]
 
 
 def _spread(planted: Array) -> Array:

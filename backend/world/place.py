@@ -16,7 +16,7 @@ from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
 from ..smoothing import local_average
 from ..stages import Camera, Motion
-from .contacts import SEEN, contact_points, find_contacts, sideways_speed, to_camera, to_world
+from .contacts import SEEN, contact_points, find_contacts, sideways_speed, to_world
 from .planted import planted_turns
 
 # One standard deviation of what is measured and assumed, metres and seconds.
@@ -37,7 +37,8 @@ def place(motion: Motion, camera: Camera) -> Motion:
     """Camera space -> world (z up, floor at z = 0)."""
     turned = motion.rotations.copy()
     turned[:, 0] = rotations.multiply(rotations.inverse(camera.rotation), turned[:, 0])
-    return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera))
+    eye = np.zeros_like(motion.pelvis) if motion.eye is None else motion.eye
+    return replace(motion, rotations=turned, pelvis=to_world(motion.pelvis, camera), eye=to_world(eye, camera))
 
 
 @dataclass
@@ -47,7 +48,7 @@ class RootPath:
     times (T,) seconds; pelvis (T, 3) metres, world, as placed; ankles (T, 2, 3) and feet (T, 4, 3), the contact
     points, seen from the pelvis, world axes; turned (T, 2, 4) the orientation of the feet; still (T, 4) 0..1 how likely
     the contact points stand, 0.5 where nobody knows; seen (T, 4) 0..1 how surely they were seen; beside (T,) metres
-    from the body to its keypoints.
+    from the body to its keypoints; eye (T, 3) metres, world: the camera.
     """
 
     times: Array
@@ -58,10 +59,12 @@ class RootPath:
     still: Array
     seen: Array
     beside: Array
+    eye: Array
 
     @staticmethod
     def of(motion: Motion, skeleton: Skeleton) -> RootPath:
         """The path of a placed motion. Frames need not be evenly spaced in time."""
+        assert motion.eye is not None
         turned, joints = sk.forward_kinematics(skeleton, motion.rotations, motion.pelvis)
         points = contact_points(skeleton, motion)
         still = np.full(points.shape[:2], 0.5) if motion.still is None else motion.still[:, : points.shape[1]]
@@ -69,7 +72,9 @@ class RootPath:
         ankles = joints[:, sk.ANKLES] - pelvis
         seen = motion.confidence[:, sk.ANKLES].repeat(2, axis=1)
         beside = np.zeros(len(points)) if motion.beside is None else motion.beside
-        return RootPath(motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still, seen, beside)
+        return RootPath(
+            motion.times, motion.pelvis, ankles, points - pelvis, turned[:, sk.ANKLES], still, seen, beside, motion.eye
+        )
 
     def rows(self, rows: slice) -> RootPath:
         """Some of the frames."""
@@ -95,7 +100,7 @@ class Settled(NamedTuple):
         return Settled(self.pelvis[rows], self.shift[rows], self.turn[rows], self.contacts[rows])
 
 
-def settle(path: RootPath, camera: Camera) -> Settled:
+def settle(path: RootPath) -> Settled:
     """The most likely path of the pelvis and of both feet, given that planted feet neither turn nor slip. Those that
     nobody has seen are held loosely, and are no contacts.
 
@@ -106,8 +111,8 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     feet, _ = _planted(path, path.still)
     speed = np.empty_like(path.still)
     for own, around, inner in _stretches(frames):
-        seen = to_camera(path.pelvis[around, None] + feet[around], camera)
-        speed[own] = sideways_speed(seen, path.times[around])[inner]
+        points, times = path.pelvis[around, None] + feet[around], path.times[around]
+        speed[own] = sideways_speed(points, times, path.eye[around])[inner]
     contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times)
     feet, turn = _planted(path, np.maximum(path.still, contacts))  # what stands does not turn, whoever says so
     path = replace(path, feet=feet)
@@ -117,7 +122,7 @@ def settle(path: RootPath, camera: Camera) -> Settled:
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
         rows = slice(start, start + STRETCH)
-        one, two = _settle_stretch(path.rows(rows), hold[rows], contacts[rows] > 0, ground[rows], camera)
+        one, two = _settle_stretch(path.rows(rows), hold[rows], contacts[rows] > 0, ground[rows])
         fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
@@ -148,13 +153,11 @@ def _stretches(frames: int) -> Iterator[tuple[slice, slice, slice]]:
         )
 
 
-def _settle_stretch(
-    path: RootPath, hold: Array, stands: NDArray[np.bool_], ground: Array, camera: Camera
-) -> tuple[Array, Array]:
+def _settle_stretch(path: RootPath, hold: Array, stands: NDArray[np.bool_], ground: Array) -> tuple[Array, Array]:
     """-> pelvis (T, 3) and shift (T, 2, 3), all frames in one system of equations.
 
     hold (T, 4) 1/m^2: how firmly contact points are held between frames; stands (T, 4): at ground (T, 4) metres."""
-    sight = path.pelvis - to_world(np.zeros(3), camera)
+    sight = path.pelvis - path.eye
     distance = np.linalg.norm(sight, axis=-1)
     ray = normalize(sight)
     along = ray[:, :, None] * ray[:, None, :]

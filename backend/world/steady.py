@@ -9,16 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core import rotations
 from ..core.rotations import Array
 from ..stages import Camera, Frame, Motion
+from .corners import WIDTH, Corners
 
-WIDTH = 480  # pixels of the picture that corners are followed in
-CORNERS, FEWEST = 240, 40
+ENOUGH, FEWEST = 160, 40  # corners that are followed; that measure the turn
 NEAR = 1.5  # pixels of WIDTH: a corner that moves with the background is this close to where the turn takes it
 AGREE = 0.4  # part of the corners that must do so, else nothing is said about the turn
 TRIPOD = np.radians(0.25)  # a camera that never turned more than this stood on a tripod
@@ -33,13 +32,15 @@ class TurnMeter:
     def __init__(self, camera: Camera, turned: Array = rotations.IDENTITY) -> None:
         """camera: focal length and centre in full-size pixels; turned: where an earlier run had got to."""
         self._camera = camera
-        self._key = np.array(turned, float)  # the turn when the corners were chosen
+        self.corners = Corners()
+        self._key = np.array(turned, float)  # the turn at the key frame
         self._turn = self._key
-        self._gray: NDArray[np.uint8] | None = None
-        self._chosen = self._corners = np.zeros((0, 2), np.float32)
-        self._random = np.random.default_rng(0)
+        self._then = np.zeros((0, 2), np.float32)  # where the corners were in the key frame
+        self._steady = np.zeros(0, bool)  # those that have moved with the background since
         self._calm = 0
+        self.fresh = False  # whether the last frame was looked at
         self.unsure = 0  # frames in which the background said nothing
+        self._random = np.random.default_rng(0)
 
     def turn(self, frame: Frame, people: list[Array]) -> Array:
         """(4,) quaternion: a direction seen along d in the first frame's camera axes is now seen along rotate(q, d).
@@ -47,64 +48,52 @@ class TurnMeter:
         people: regions (x, y, side, angle) in full-size pixels, which corners are kept out of.
         """
         self._calm += 1
-        if self._calm > CALM and self._calm % STEP:
+        self.fresh = self._calm <= CALM or self._calm % STEP == 0
+        if not self.fresh:
             return self._turn
         before = self._turn
-        height, width = frame.rgb.shape[:2]
-        scale = min(1.0, WIDTH / max(height, width))
-        small = cv2.resize(frame.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        gray = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        full = frame.scale / scale  # full-size pixels in one of ours
-        if self._gray is not None and self._gray.shape == gray.shape and len(self._corners) >= FEWEST // 2:
-            self._follow(gray, full)
-        if len(self._corners) < FEWEST or self._moved() > 0.15 * WIDTH:
-            self._choose(gray, people, full)
-        self._gray = gray
+        had = self._steady.sum()
+        rows = self.corners.see(frame)
+        self._then, self._steady = self._then[rows], self._steady[rows]
+        if self._steady.sum() >= FEWEST // 2:
+            self._measure()
+        elif had >= FEWEST // 2:
+            self.unsure += 1
+        if len(rows) < ENOUGH:
+            new = self.corners.refill(people)
+            self._then = np.concatenate([self._then, self.corners.places[len(rows) :]])
+            self._steady = np.concatenate([self._steady, np.zeros(new, bool)])
+        if self._steady.sum() < FEWEST or self._moved() > 0.15 * WIDTH:
+            self._begin()
         if rotations.angle_between(before, self._turn) > _STILL:
             self._calm = 0
         return self._turn
 
     def _moved(self) -> float:
-        return float(np.median(np.linalg.norm(self._corners - self._chosen, axis=1)))
+        return float(np.median(np.linalg.norm((self.corners.places - self._then)[self._steady], axis=1)))
 
-    def _choose(self, gray: NDArray[np.uint8], people: list[Array], full: float) -> None:
-        """New corners, away from people."""
-        mask = np.full(gray.shape, 255, np.uint8)
-        for x, y, side, _ in people:
-            half = 0.5 * side / full
-            low = np.maximum(np.array([x, y]) / full - half, 0).astype(int)
-            high = np.maximum(np.array([x, y]) / full + half, 0).astype(int)
-            mask[low[1] : high[1], low[0] : high[0]] = 0
-        found = cv2.goodFeaturesToTrack(gray, CORNERS, 0.01, 8, mask=mask)
-        self._corners = np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32)[:, 0]
-        self._chosen, self._key = self._corners, self._turn
+    def _begin(self) -> None:
+        """This is the key frame now."""
+        self._key, self._then = self._turn, self.corners.places
+        self._steady = np.ones(len(self._then), bool)
 
-    def _follow(self, gray: NDArray[np.uint8], full: float) -> None:
-        """Find the corners again and the turn since they were chosen."""
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(
-            self._gray,
-            gray,
-            self._corners[:, None],
-            None,
-            winSize=(13, 13),
-            maxLevel=3,  # type: ignore[call-overload]
-        )
-        alive = status[:, 0] > 0
-        self._chosen, self._corners = self._chosen[alive], moved[alive, 0]
-        before, now = self._rays(self._chosen, full), self._rays(self._corners, full)
-        tolerance = NEAR * full / self._camera.focal
+    def _measure(self) -> None:
+        """The turn since the key frame."""
+        steady = self._steady
+        before, now = self._rays(self._then[steady]), self._rays(self.corners.places[steady])
+        tolerance = NEAR * self.corners.full / self._camera.focal
         step, inliers = _common_rotation(before, now, tolerance, self._random)
-        if len(now) < FEWEST // 2 or inliers.mean() < AGREE:
+        if inliers.mean() < AGREE:
             self.unsure += 1
-            self._corners = self._corners[:0]  # start again from here
-            self._chosen = self._corners
+            self._begin()  # start again from here
             return
         self._turn = rotations.multiply(step, self._key)
-        # What moves by itself (cars, leaves) leaves the set for good.
-        self._chosen, self._corners = self._chosen[inliers], self._corners[inliers]
+        # What moves by itself (cars, leaves), or is near while the camera travels, has no say until the next key frame.
+        self._steady = steady.copy()
+        self._steady[np.flatnonzero(steady)[~inliers]] = False
 
-    def _rays(self, corners: NDArray[np.float32], full: float) -> Array:
-        flat = (corners * full - self._camera.center) / self._camera.focal
+    def _rays(self, corners: NDArray[np.float32]) -> Array:
+        flat = (corners * self.corners.full - self._camera.center) / self._camera.focal
         return rotations.normalize(np.column_stack([flat, np.ones(len(flat))]))
 
 
@@ -151,13 +140,16 @@ def tripod(turns: Array) -> bool:
     return bool(rotations.angle_between(rotations.IDENTITY, turns).max(initial=0.0) < TRIPOD)
 
 
-def steadied(motion: Motion, turns: NDArray[Any]) -> Motion:
-    """A motion in the space of the turning camera -> in that of the first frame's camera, as if it had not turned.
+def steadied(motion: Motion, turns: NDArray[Any], places: Array | None = None) -> Motion:
+    """A motion in the space of the moving camera -> in that of the first frame's camera, as if it had not moved.
 
-    turns (T, 4) as `TurnMeter` gives them.
+    turns (T, 4) as `TurnMeter` gives them; places (T, 3) metres: where the camera was, in the first frame's axes.
     """
     back = rotations.inverse(turns)
     turned = motion.rotations.copy()
     turned[:, 0] = rotations.multiply(back, turned[:, 0])
     down = None if motion.down is None else rotations.rotate(back, motion.down)
-    return replace(motion, rotations=turned, pelvis=rotations.rotate(back, motion.pelvis), down=down)
+    pelvis = rotations.rotate(back, motion.pelvis)
+    return replace(
+        motion, rotations=turned, pelvis=pelvis if places is None else pelvis + places, down=down, eye=places
+    )

@@ -108,6 +108,14 @@ def drawn(ends: Array, turns: Array, camera: Camera) -> Array:
     return planes.T @ planes
 
 
+def turned(forms: Array, turns: Array) -> Array:
+    """Forms (F, 6) in axes that are turned by (F, 4)."""
+    matrices = np.zeros((len(forms), 3, 3))
+    matrices[:, _ROWS, _COLUMNS] = matrices[:, _COLUMNS, _ROWS] = forms
+    turn = rotations.to_matrix(turns)
+    return np.asarray((turn @ matrices @ np.swapaxes(turn, -1, -2))[:, _ROWS, _COLUMNS])
+
+
 def matrix(forms: Array) -> Array | None:
     """(3, 3) the mean form of frames (F, 6), those without one left out; None when there is none."""
     told = forms[np.abs(forms).sum(-1) > 0]

@@ -185,6 +185,7 @@ MESSAGES = (
     "Floor from feet",
     "Floor, upright and facing are those of the whole clip: of everyone in it and of its camera",
     "Folder of the {what}: {place}, {free:.0f} GB free",
+    "Following the camera",
     "Foot and hand targets and poles are keyed to match the FK bones",
     "For Apple silicon",
     "For HMR2.0, GVHMR, the published FootMR, ViTPose, CamCalib and W-HMR",

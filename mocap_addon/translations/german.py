@@ -123,6 +123,7 @@ MESSAGES: dict[str, str] = {
     "Everyone": "Alle",
     "Everyone in the video": "Alle im Video",
     "Forget a capture that was broken off and delete what was tracked for it; finished takes stay": "Eine abgebrochene Aufnahme vergessen und löschen, was dafür verfolgt wurde; fertige Takes bleiben",
+    "Following the camera": "Kamera verfolgen",
     "Go on with a capture that was broken off; what was tracked already is not done again": "Mit einer abgebrochenen Aufnahme weitermachen; was schon verfolgt ist, wird nicht wiederholt",
     "How far the capture got": "Wie weit die Aufnahme kam",
     "How many people": "Wie viele Personen",

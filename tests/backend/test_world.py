@@ -92,7 +92,7 @@ def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
     placed = place(seen_by(camera, motion), camera)
     np.testing.assert_allclose(placed.pelvis, motion.pelvis, atol=1e-9)
-    found = settle(RootPath.of(placed, body), camera).contacts.astype(bool)
+    found = settle(RootPath.of(placed, body)).contacts.astype(bool)
     truly_down = contact_points(body, motion)[..., 2] < 0.01
     high_up = contact_points(body, motion)[..., 2] > 0.12
     assert found[truly_down].mean() > 0.85
@@ -111,7 +111,7 @@ def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> No
     stretched = seen.pelvis * (1 + (slow + random.normal(0, 0.01, frames)) / 4.0)[:, None]
     placed = place(replace(seen, pelvis=stretched), camera)
     measured = np.ptp(placed.pelvis, axis=0).max()
-    pelvis, shift, _, contacts = settle(RootPath.of(placed, body), camera)
+    pelvis, shift, _, contacts = settle(RootPath.of(placed, body))
     assert contacts.mean() > 0.95
     assert measured > 0.2
     assert np.ptp(pelvis, axis=0).max() < 0.01
@@ -131,7 +131,7 @@ def test_whose_feet_are_out_of_sight_goes_where_the_rest_is_seen(speed: float) -
     seen = seen_by(camera, replace(motion, rotations=rows, pelvis=true, confidence=confidence))
     depth = 1 + np.random.default_rng(5).normal(0, 0.02, (frames, 1))
     path = RootPath.of(place(replace(seen, pelvis=seen.pelvis * depth), camera), body)
-    pelvis, _, _, contacts = settle(path, camera)
+    pelvis, _, _, contacts = settle(path)
     assert not contacts.any()
     assert np.abs(pelvis - true)[:, 0].max() < 0.03  # across the line of sight
     assert np.ptp((pelvis - true)[:, 1]) < 0.3 * np.ptp((path.pelvis - true)[:, 1])
@@ -146,7 +146,7 @@ def test_a_second_in_which_the_body_is_not_where_it_is_seen_spoils_no_other() ->
 
     def off(beside: float) -> rotations.Array:
         told = replace(seen, pelvis=wrong, beside=np.where(lost, beside, 0.02))
-        pelvis, *_ = settle(RootPath.of(place(told, camera), body), camera)
+        pelvis, *_ = settle(RootPath.of(place(told, camera), body))
         return np.linalg.norm(pelvis - motion.pelvis, axis=-1)[60:]
 
     assert off(0.5).max() < 0.05 < 0.3 < off(0.02).max()
@@ -159,7 +159,7 @@ def test_planted_feet_stand_still_after_settling() -> None:
     seen = seen_by(camera, motion)
     noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (240, 1))))
     path = RootPath.of(place(noisy, camera), body)
-    pelvis, shift, _, contacts = settle(path, camera)
+    pelvis, shift, _, contacts = settle(path)
     feet = pelvis[:, None] + path.feet + shift.repeat(2, axis=1)
     speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * 30
     held = (contacts[1:] & contacts[:-1]).astype(bool)
@@ -175,10 +175,10 @@ def test_a_long_take_settled_in_stretches_has_no_seams(monkeypatch: pytest.Monke
     seen = seen_by(camera, motion)
     noisy = replace(seen, pelvis=seen.pelvis * (1 + random.normal(0, 0.01, (400, 1))))
     path = RootPath.of(place(noisy, camera), body)
-    whole = settle(path, camera)
+    whole = settle(path)
     monkeypatch.setattr("backend.world.place.STRETCH", 150)
     monkeypatch.setattr("backend.world.place.OVERLAP", 60)
-    parts = settle(path, camera)
+    parts = settle(path)
     assert np.abs(parts.pelvis - whole.pelvis).max() < 0.01
     assert np.abs(parts.shift - whole.shift).max() < 0.01
 
@@ -188,7 +188,7 @@ def test_settling_a_take_of_one_or_two_frames() -> None:
         body, motion = stepping(frames)
         camera = camera_at(height=1.2, distance=4.0, pitch=0.1)
         placed = place(seen_by(camera, motion), camera)
-        pelvis, shift, *_ = settle(RootPath.of(placed, body), camera)
+        pelvis, shift, *_ = settle(RootPath.of(placed, body))
         np.testing.assert_allclose(pelvis, motion.pelvis, atol=0.05)
         assert shift.shape == (frames, 2, 3)
 
@@ -295,7 +295,7 @@ def test_planted_feet_that_seem_to_pivot_stand_still_in_the_end(likely: float) -
         local[:, JOINT[f"{side}_ankle"]] = rotations.multiply(local[:, JOINT[f"{side}_ankle"]], spin)
     down = contact_points(body, motion)[..., 2] < 0.01
     path = RootPath.of(place(replace(seen, rotations=local, still=np.where(down, likely, 0.05)), camera), body)
-    root = settle(path, camera)
+    root = settle(path)
     turned = rotations.multiply(root.turn, path.turned)
     ankles = root.pelvis[:, None] + path.ankles + root.shift
     arms = rotations.rotate(rotations.inverse(path.turned).repeat(2, 1), path.feet - path.ankles.repeat(2, 1))

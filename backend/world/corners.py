@@ -1,0 +1,93 @@
+"""Corners of the background, followed from picture to picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.rotations import Array
+from ..stages import Frame
+from ..store import CORNER
+
+WIDTH = 480  # pixels of the picture that corners are followed in
+MOST = 240  # of them
+APART = 8  # pixels between two
+QUALITY = 0.003  # of the best corner that each must have
+BACK = 0.7  # pixels: followed back, a corner must come out this near to where it was
+NAMES = 1000  # more than are found in one picture
+
+
+class Corners:
+    """What stands still behind the people. places (N, 2) pixels of the small picture, `full` full-size pixels each;
+    names (N,): the same for the same corner, never used again."""
+
+    def __init__(self) -> None:
+        self.places = np.zeros((0, 2), np.float32)
+        self.names = np.zeros(0, np.int64)
+        self.full = 1.0
+        self._gray: NDArray[np.uint8] | None = None
+        self._before: NDArray[np.uint8] | None = None
+        self._index = 0
+
+    def see(self, frame: Frame) -> NDArray[np.intp]:
+        """Follow all corners into the next picture. -> rows of those that are still there; the others are gone."""
+        height, width = frame.rgb.shape[:2]
+        scale = min(1.0, WIDTH / max(height, width))
+        small = cv2.resize(frame.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._before, self._gray = self._gray, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        self.full, self._index = frame.scale / scale, frame.index
+        if self._before is None or self._before.shape != self._gray.shape:
+            rows = np.zeros(0, np.intp)
+        elif len(self.places):
+            moved, there = self._flow(self._before, self._gray, self.places)
+            back, here = self._flow(self._gray, self._before, moved)
+            inside = ((moved >= 1) & (moved < np.array(self._gray.shape[::-1]) - 1)).all(1)
+            rows = np.flatnonzero(there & here & inside & (np.abs(back - self.places).max(1) < BACK))
+            self.places = moved
+        else:
+            rows = np.zeros(0, np.intp)
+        self._keep(rows)
+        return rows
+
+    def refill(self, people: list[Array]) -> int:
+        """Look for more, away from the others and from people: regions (x, y, side, angle) in full-size pixels.
+
+        -> how many were found; they are the last rows."""
+        assert self._gray is not None
+        mask = np.full(self._gray.shape, 255, np.uint8)
+        for x, y, side, _ in people:
+            low = np.maximum((np.array([x, y]) - 0.5 * side) / self.full, 0).astype(int)
+            high = np.maximum((np.array([x, y]) + 0.5 * side) / self.full, 0).astype(int)
+            mask[low[1] : high[1], low[0] : high[0]] = 0
+        for place in self.places:
+            cv2.circle(mask, (int(place[0]), int(place[1])), APART, (0,), -1)
+        wanted = MOST - len(self.places)
+        found = cv2.goodFeaturesToTrack(self._gray, wanted, QUALITY, APART, mask=mask) if wanted > 0 else None
+        new = np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32)[:, 0]
+        self.places = np.concatenate([self.places, new])
+        self.names = np.concatenate([self.names, self._index * NAMES + np.arange(len(new))])
+        return len(new)
+
+    def records(self) -> NDArray[np.void]:
+        """(N,) store.CORNER: where they are in the picture that was seen last."""
+        records = np.empty(len(self.names), CORNER)
+        records["frame"], records["name"], records["place"] = self._index, self.names, self.places * self.full
+        return records
+
+    def _keep(self, rows: NDArray[np.intp]) -> None:
+        self.places, self.names = self.places[rows], self.names[rows]
+
+    @staticmethod
+    def _flow(
+        a: NDArray[np.uint8], b: NDArray[np.uint8], places: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        moved, status, _ = cv2.calcOpticalFlowPyrLK(
+            a,
+            b,
+            places[:, None],
+            None,
+            winSize=(13, 13),
+            maxLevel=3,  # type: ignore[call-overload]
+        )
+        return moved[:, 0], status[:, 0] > 0

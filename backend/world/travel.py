@@ -1,0 +1,254 @@
+"""Where a camera goes that travels: bundle adjustment of its path over the corners of the background.
+
+Corners at different distances move differently in the picture of a camera that travels, and alike in that of one that
+only turns; a path, and a distance for each corner, are looked for that explain where all of them are seen. A camera
+that a turn alone explains does not travel. How large all that is, no background tells: the people's feet do (`unit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from ..core import rotations
+from ..core import skeleton as sk
+from ..core.rotations import Array
+from ..core.skeleton import Skeleton
+from ..stages import Camera, Motion
+from ..store import RecordFile
+from .bundle import TAIL, Path, Seen, Window, adjusted, squares
+from .contacts import SEEN, contact_points
+
+KEY = 0.2  # seconds between the frames that the path is measured in
+FIRST, MORE = 5, 2  # of these frames the path begins with, and grows by at a time
+UNSURE = 9  # frames in which it may still have been found inside out
+FREE = 15  # that are still free when more come; as many before them hold the path where it is
+PLACE = 0.8  # pixels in 960 across, one standard deviation of where a corner is seen
+FAR = 20.0  # of these from which on a corner has moved by itself, as long as the path is only guessed
+# Robust squares a corner, as parts of PLACE^2: what a turn alone leaves of a camera that surely does not travel, and
+# how much less a path must leave. Tripods here leave 0.7, a camera that pans 1.8, such as travel 15.
+AT_REST, LESS = 1.0, 2.5
+SHORT = 0.06  # a path that may as well be none
+
+# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames.
+LENS, LENSES, STRETCH = 1.2, 4, 25
+
+# Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
+# and along it, part of the distance; from how many standard deviations on it has not stood at all.
+STANCE, ACROSS, ALONG, SLIPPED = 0.2, 0.03, 0.04, 2.0
+UNITS = np.geomspace(0.1, 500, 800)  # metres that are tried
+OUT_OF_SIGHT = 1e3  # metres that a foot seems to move which nobody sees
+AGREE = 0.8  # with the path feet must slip less than this part of what they slip without
+
+
+class Background:
+    """Its corners in the key frames of a whole clip, of which only some are in memory at a time."""
+
+    def __init__(self, records: RecordFile, camera: Camera, keys: slice = slice(None), backwards: bool = False) -> None:
+        """records: of `store.CORNER`, in the order of time; keys: these key frames only; backwards: as if time ran the
+        other way."""
+        self._records, self._camera, self._backwards = records, camera, backwards
+        frame = records.column("frame")
+        frames, start = np.unique(frame, return_index=True)
+        first, stop, _ = keys.indices(len(frames))
+        self._frames, self._start = frames[first:stop], np.append(start, len(frame))[first : stop + 1]
+        rows = slice(*self._start[[0, -1]]) if len(frames) else slice(0)
+        way = -1 if backwards else 1
+        frame, name, place = (records.column(field)[rows][::way] for field in ("frame", "name", "place"))
+        self._names, first_seen = np.unique(name, return_index=True)
+        self._host = self._key(frame[first_seen])
+        self._first = self._rays(place[first_seen])
+        self.count = len(self._names)
+
+    def __len__(self) -> int:
+        """The number of key frames."""
+        return len(self._frames)
+
+    def _key(self, frame: NDArray[np.int32]) -> NDArray[np.intp]:
+        key = np.searchsorted(self._frames, frame)
+        return len(self) - 1 - key if self._backwards else key
+
+    def seen(self, start: int, stop: int) -> Seen:
+        """What is seen in key frames start..stop, but for each corner's first time."""
+        if self._backwards:
+            start, stop = len(self) - stop, len(self) - start
+        records = self._records.read(self._start[start], self._start[stop])
+        key = self._key(records["frame"])
+        corner = np.searchsorted(self._names, records["name"])
+        again = key > self._host[corner]
+        records, key, corner = records[again], key[again], corner[again]
+        sigma = PLACE * max(self._camera.size) / 960 / self._camera.focal
+        return Seen(key, corner, self._host[corner], self._rays(records["place"]), self._first[corner], sigma)
+
+    def _rays(self, places: NDArray[np.float32]) -> Array:
+        flat = (places - self._camera.center) / self._camera.focal
+        return np.column_stack([flat, np.ones(len(flat))])
+
+
+def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: Callable[[int, int], None]) -> float:
+    """How many times longer the lens is than it was taken for; 1 where the camera rests, or shows nothing of it.
+
+    With a wrong lens no path explains all that is seen. Tried on the stretch in which most is to be explained; records,
+    times, turns, tick: see `camera_path`.
+    """
+    if len(times) < FIRST:
+        return 1.0
+    measured, starts = rotations.to_matrix(turns), range(0, max(len(times) - STRETCH, 0) + 1, STRETCH // 2)
+    stretches = [slice(start, start + STRETCH) for start in starts]
+    left = [_unexplained(Background(records, camera, keys), measured[keys]) for keys in stretches]
+    if max(left) < AT_REST:
+        return 1.0
+    keys = stretches[int(np.argmax(left))]
+    tried: dict[int, float] = {}
+
+    def unexplained(step: int) -> float:
+        if step not in tried:
+            tick(len(tried), 2 * LENSES + 1)
+            background = Background(records, replace(camera, focal=LENS**step * camera.focal), keys)
+            path = _follow(background, measured[keys], times[keys] - times[keys][0], lambda known: None)
+            tried[step] = _mean_squares(path, background)
+        return tried[step]
+
+    best = 0
+    while abs(best) < LENSES:  # downhill from what it was taken for
+        nearby = min((best - 1, best, best + 1), key=unexplained)
+        if nearby == best:
+            low, middle, high = (unexplained(step) for step in (best - 1, best, best + 1))
+            aside = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-9)  # where a parabola is lowest
+            return float(LENS ** (best + aside))
+        best = nearby
+    return 1.0  # all seen lies in one plane, say
+
+
+def camera_path(
+    records: RecordFile, camera: Camera, times: Array, turns: Array, tick: Callable[[int, int], None]
+) -> Path | None:
+    """The path of a camera that travels, or turns otherwise than was measured; None for one that does not.
+
+    records: of `store.CORNER`; times (K,) seconds of the key frames that they are of, turns (K, 4) how the camera had
+    turned, if it only turned; tick: told how many of how many steps are done, if it comes to that.
+    """
+    if len(times) < FIRST:
+        return None
+    background, measured, steps = Background(records, camera), rotations.to_matrix(turns), 2 * len(times)
+    resting = _unexplained(background, measured)
+    if resting < AT_REST:
+        return None
+    forwards = _follow(background, measured, times, lambda known: tick(known, steps))
+    left = _mean_squares(forwards, background)
+    # How it began may be hard to see, and how it ends not.
+    background = Background(records, camera, backwards=True)
+    backwards = _follow(
+        background, measured[::-1], times[-1] - times[::-1], lambda known: tick(len(times) + known, steps)
+    )
+    path = forwards
+    if (other := _mean_squares(backwards, background)) < left:
+        path, left = backwards.reversed(), other
+    if resting - left < LESS:
+        return None
+    if np.linalg.norm(np.ptp(path.place, axis=0)) < SHORT:
+        path.place[:] = 0.0
+    return path
+
+
+def _follow(background: Background, measured: Array, times: Array, tick: Callable[[int], None]) -> Path:
+    """Find the path from its beginning on, a few key frames at a time.
+
+    As corners that move by themselves must not count, and those that the path has not reached yet must, both is tried;
+    and, in the beginning, what is near taken for far (Necker's reversal).
+    """
+    path, known, frames = Path.resting(measured, background.count), 0, len(times)
+    while known < frames:
+        tick(known)
+        last, known = known, min(known + (MORE if known else FIRST), frames)
+        if last:
+            _extrapolate(path, measured, times, slice(last, known))
+        free = slice(max(1, known - FREE), known)
+        window = Window(free, background.seen(max(0, free.start - FREE), known), measured, times)
+        ways = [adjusted(path, window, tails) for tails in ((TAIL,), (FAR, TAIL))]
+        if known <= UNSURE:
+            path, _ = min(ways, key=lambda way: way[1])
+            ways.append(adjusted(path.inside_out(), window, (TAIL,)))
+        path, _ = min(ways, key=lambda way: way[1])
+    return path
+
+
+def _unexplained(background: Background, measured: Array) -> float:
+    """Mean squares that the measured turn alone leaves."""
+    return _mean_squares(Path.resting(measured, background.count), background)
+
+
+def _mean_squares(path: Path, background: Background) -> float:
+    total = count = 0.0
+    for start in range(0, len(background), FREE):
+        found = squares(path, background.seen(start, min(start + FREE, len(background))))
+        total, count = total + found.sum(), count + len(found)
+    return float(total / max(count, 1))
+
+
+def _extrapolate(path: Path, measured: Array, times: Array, rows: slice) -> None:
+    """On from the frames before, at the same speed; what the measured turn was off grows as it did."""
+    k = rows.start - 1
+    before, off = (rotations.from_matrix(path.turn[i] @ measured[i].T) for i in (k - 1, k))
+    more = rotations.multiply(off, rotations.inverse(before))
+    speed = (path.place[k] - path.place[k - 1]) / (times[k] - times[k - 1])
+    for i in range(rows.start, rows.stop):
+        off = rotations.normalize(rotations.multiply(more, off))  # else what is not quite a rotation grows as well
+        path.turn[i] = rotations.to_matrix(off) @ measured[i]
+        path.place[i] = path.place[k] + speed * (times[i] - times[k])
+
+
+def between(path: Path, keys: Array, measured: Array, times: Array, turns: Array) -> tuple[Array, Array]:
+    """The path in all frames: turns (F, 4), places (F, 3).
+
+    keys (K,) seconds and measured (K, 4) turns of the key frames, times (F,) and turns (F, 4) of all frames: what the
+    measured turn is off changes slowly, all that is fast is in it.
+    """
+    off = rotations.continuous(rotations.multiply(rotations.from_matrix(path.turn), rotations.inverse(measured)))
+    inside = np.clip(times, keys[0], keys[-1])
+    smooth = rotations.normalize(CubicSpline(keys, off)(inside))
+    return rotations.multiply(smooth, turns), np.asarray(CubicSpline(keys, path.place)(inside))
+
+
+def unit(people: Sequence[tuple[Skeleton, Motion, Array, Array]]) -> float:
+    """Metres in the path's unit: such that of everybody's feet one stands, as it does when people stand or walk. 0
+    where that is so without the path, or never.
+
+    people: each with their motion in the moving camera's space (a subsample of frames will do), the camera's turns
+    (T, 4) and places (T, 3).
+    """
+    found = [_steps(*person) for person in people]
+    slips, moves, precisions = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if not len(slips):
+        return 0.0
+
+    def slip(metres: float) -> float:
+        left = slips + metres * moves
+        return float(np.log1p(np.einsum("nki,nkij,nkj->nk", left, precisions, left).min(1) / SLIPPED**2).sum())
+
+    tried = [slip(metres) for metres in UNITS]
+    best = int(np.argmin(tried))
+    return float(UNITS[best]) if tried[best] < AGREE * slip(0.0) else 0.0
+
+
+def _steps(skeleton: Skeleton, motion: Motion, turns: Array, places: Array) -> tuple[Array, Array, Array]:
+    """Of frames in which feet are in sight, n of them: how the contact points move against the camera (n, 4, 3) within
+    STANCE, how the camera does (n, 1, 3), first frame's axes; precision (n, 4, 3, 3) of the sum, 0 of one that
+    stands. Contact points out of sight never stand."""
+    points = rotations.rotate(rotations.inverse(turns)[:, None], contact_points(skeleton, motion))
+    later = np.searchsorted(motion.times, motion.times + STANCE - 1e-3)
+    now = np.flatnonzero(later < len(motion.times))
+    now = now[motion.times[later[now]] - motion.times[now] < 2 * STANCE]
+    seen = motion.confidence[:, sk.ANKLES].repeat(2, axis=1) > SEEN
+    now = now[(seen[now] & seen[later[now]]).any(1)]
+    later = later[now]
+    slips = np.where((seen[now] & seen[later])[..., None], points[later] - points[now], OUT_OF_SIGHT)
+    sight = rotations.normalize(points[later])
+    distance = np.linalg.norm(points[later], axis=-1)[..., None, None]
+    along = sight[..., :, None] * sight[..., None, :]
+    precision = (np.eye(3) - along) / ACROSS**2 + along / (ALONG * distance) ** 2
+    return slips, (places[later] - places[now])[:, None], precision
