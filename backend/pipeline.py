@@ -43,7 +43,7 @@ from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_t
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .stages import BodySolver, Camera, Motion, Rooter, Tracker
-from .store import BLOCK, ObservationStore, RecordFile, Seen
+from .store import BLOCK, CAMERA, ObservationStore, RecordFile, Seen
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
@@ -376,5 +376,5 @@ def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
     return {
         "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps,
         "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
-        "protocol": protocol.PROTOCOL, "record": str(chain.record().descr),
+        "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr)),
     }  # fmt: skip

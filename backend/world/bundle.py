@@ -64,10 +64,12 @@ class Path:
 @dataclass(frozen=True)
 class Window:
     """Some key frames that are to be adjusted: free, a range of all K; seen: what is seen in these and somewhat before;
-    measured (K, 3, 3): how the camera had turned, if it only turned; times (K,) seconds."""
+    freedom: 6, or 3 for a camera that only turns; measured (K, 3, 3): how it had turned, if it only turned; times (K,)
+    seconds."""
 
     free: slice
     seen: Seen
+    freedom: int
     measured: Array
     times: Array
 
@@ -120,11 +122,11 @@ def _least(path: Path, window: Window, tail: float) -> tuple[Path, float]:
 
 
 def _moved(path: Path, window: Window, step: Array, nearer: Array) -> Path:
-    """The path by a step (6F,) of the free key frames and (C,) of the corners on."""
+    """The path by a step (freedom F,) of the free key frames and (C,) of the corners on."""
     turn, place, near = path.turn.copy(), path.place.copy(), path.near.copy()
-    step = step.reshape(-1, 6)
+    step = step.reshape(-1, window.freedom)
     turn[window.free] = rotations.to_matrix(rotations.from_axis_angle(step[:, :3])) @ turn[window.free]
-    place[window.free] += step[:, 3:]
+    place[window.free, : window.freedom - 3] += step[:, 3:]
     corners, _ = window.corners
     near[corners] = np.maximum(near[corners] + nearer, 0.0)
     return Path(turn, place, near)
@@ -138,9 +140,9 @@ def _total(path: Path, window: Window, tail: float) -> float:
 
 
 def _linear(path: Path, window: Window, tail: float) -> tuple[sparse.csr_array, sparse.csr_array, Array]:
-    """What is seen, near the path: d off / d (turn, place) of the free key frames (2M, 6F), d off / d near
+    """What is seen, near the path: d off / d (turn, place) of the free key frames (2M, freedom F), d off / d near
     (2M, C), off (2M,); all weighed as the robust squares want it."""
-    seen, free = window.seen, window.free
+    seen, free, freedom = window.seen, window.free, window.freedom
     looks, away = _looks(path, seen), path.near[seen.corner][:, None, None]
     off = _off(looks, seen)
     weight = 1 / np.sqrt(1 + (off**2).sum(1) / tail**2)
@@ -160,11 +162,11 @@ def _linear(path: Path, window: Window, tail: float) -> tuple[sparse.csr_array, 
     parts = []
     for key, slope in ((seen.key, by_key), (seen.host, by_host)):
         mine = key >= free.start
-        column = 6 * (key[mine] - free.start)[:, None, None] + np.arange(6)
-        entries = np.broadcast_arrays(slope[mine], row[mine], column)
+        column = freedom * (key[mine] - free.start)[:, None, None] + np.arange(freedom)
+        entries = np.broadcast_arrays(slope[mine, :, :freedom], row[mine], column)
         parts.append([entry.ravel() for entry in entries])
     value, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    of_poses = sparse.csr_array((value, (rows, columns)), shape=(2 * count, 6 * frames))
+    of_poses = sparse.csr_array((value, (rows, columns)), shape=(2 * count, freedom * frames))
     corners, local = window.corners
     by_corner = (by_near.ravel(), (row.ravel(), local.repeat(2)))
     of_corners = sparse.csr_array(by_corner, shape=(2 * count, len(corners)))
@@ -173,20 +175,23 @@ def _linear(path: Path, window: Window, tail: float) -> tuple[sparse.csr_array, 
 
 def _prior(path: Path, window: Window) -> tuple[Array, Array]:
     """The same for what is assumed: the turn is about as measured, and nobody flings a camera about. -> slopes
-    (P, 6F), off (P,)"""
-    free, measured, times = window.free, window.measured, window.times
+    (P, freedom F), off (P,)"""
+    free, freedom, measured, times = window.free, window.freedom, window.measured, window.times
     frames = free.stop - free.start
     own, rows = np.arange(frames), slice(free.start - 1, free.stop)
     step = path.turn[free] @ np.swapaxes(path.turn[rows][:-1], -1, -2)
     told = measured[free] @ np.swapaxes(measured[rows][:-1], -1, -2)
     off = rotations.to_axis_angle(rotations.from_matrix(step @ np.swapaxes(told, -1, -2))) / TURN
-    slopes = np.zeros((frames, 3, frames, 6))
+    slopes = np.zeros((frames, 3, frames, freedom))
     slopes[own, :, own, :3] = np.eye(3) / TURN
     slopes[own[1:], :, own[:-1], :3] = -step[1:] / TURN
+    if freedom == 3:
+        return slopes.reshape(3 * frames, -1), off.ravel()
+
     ends = np.arange(max(free.start, 2), free.stop)
     before, after = times[ends - 1] - times[ends - 2], times[ends] - times[ends - 1]
     share = np.stack([1 / before, -1 / before - 1 / after, 1 / after]) * 2 / (before + after) / ACCELERATION
-    jolt = np.zeros((len(ends), 3, frames, 6))
+    jolt = np.zeros((len(ends), 3, frames, freedom))
     for i, part in enumerate(share):
         column = ends - 2 + i - free.start
         mine = np.flatnonzero(column >= 0)

@@ -13,7 +13,9 @@ from ..store import CORNER
 WIDTH = 480  # pixels of the picture that corners are followed in
 MOST = 240  # of them
 APART = 8  # pixels between two
-QUALITY = 0.003  # of the best corner that each must have
+# What each must have of the best one's quality, and pixels across that it is told by: in fewer, noise makes corners of
+# edges, which then slide along them.
+QUALITY, BLOCK = 0.003, 7
 BACK = 0.7  # pixels: followed back, a corner must come out this near to where it was
 NAMES = 1000  # more than are found in one picture
 
@@ -63,7 +65,9 @@ class Corners:
         for place in self.places:
             cv2.circle(mask, (int(place[0]), int(place[1])), APART, (0,), -1)
         wanted = MOST - len(self.places)
-        found = cv2.goodFeaturesToTrack(self._gray, wanted, QUALITY, APART, mask=mask) if wanted > 0 else None
+        if wanted <= 0:
+            return 0
+        found = cv2.goodFeaturesToTrack(self._gray, wanted, QUALITY, APART, mask=mask, blockSize=BLOCK)
         new = np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32)[:, 0]
         self.places = np.concatenate([self.places, new])
         self.names = np.concatenate([self.names, self._index * NAMES + np.arange(len(new))])

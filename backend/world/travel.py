@@ -29,13 +29,13 @@ UNSURE = 9  # frames in which it may still have been found inside out
 FREE = 15  # that are still free when more come; as many before them hold the path where it is
 PLACE = 0.8  # pixels in 960 across, one standard deviation of where a corner is seen
 FAR = 20.0  # of these from which on a corner has moved by itself, as long as the path is only guessed
-# Robust squares a corner, as parts of PLACE^2: what a turn alone leaves of a camera that surely does not travel, and
-# how much less a path must leave. Tripods here leave 0.7, a camera that pans 1.8, such as travel 15.
+# Robust squares a corner, as parts of PLACE^2: what is left of a camera that stands, and how much less a path must
+# leave than a turn. Tripods here leave up to 0.7, a camera that pans 2, such as travel 15 without a path and 2 with it.
 AT_REST, LESS = 1.0, 2.5
-SHORT = 0.06  # a path that may as well be none
 
-# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames.
-LENS, LENSES, STRETCH = 1.2, 4, 25
+# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames; how much
+# of the squares another lens may leave to be better.
+LENS, LENSES, STRETCH, WORTH = 1.2, 4, 25, 0.95
 
 # Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
 # and along it, part of the distance; from how many standard deviations on it has not stood at all.
@@ -109,7 +109,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
         if step not in tried:
             tick(len(tried), 2 * LENSES + 1)
             background = Background(records, replace(camera, focal=LENS**step * camera.focal), keys)
-            path = _follow(background, measured[keys], times[keys] - times[keys][0], lambda known: None)
+            path = _follow(background, measured[keys], times[keys] - times[keys][0], 6, lambda known: None)
             tried[step] = _mean_squares(path, background)
         return tried[step]
 
@@ -118,45 +118,45 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
         nearby = min((best - 1, best, best + 1), key=unexplained)
         if nearby == best:
             low, middle, high = (unexplained(step) for step in (best - 1, best, best + 1))
+            if middle > WORTH * unexplained(0):
+                break
             aside = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-9)  # where a parabola is lowest
             return float(LENS ** (best + aside))
         best = nearby
-    return 1.0  # all seen lies in one plane, say
+    return 1.0  # any lens will do, or none: all that is seen lies in one plane, say
 
 
 def camera_path(
     records: RecordFile, camera: Camera, times: Array, turns: Array, tick: Callable[[int, int], None]
 ) -> Path | None:
-    """The path of a camera that travels, or turns otherwise than was measured; None for one that does not.
+    """The path of a camera that travels or turns; None for one that stands.
 
     records: of `store.CORNER`; times (K,) seconds of the key frames that they are of, turns (K, 4) how the camera had
     turned, if it only turned; tick: told how many of how many steps are done, if it comes to that.
     """
     if len(times) < FIRST:
         return None
-    background, measured, steps = Background(records, camera), rotations.to_matrix(turns), 2 * len(times)
-    resting = _unexplained(background, measured)
-    if resting < AT_REST:
+    background, measured, steps = Background(records, camera), rotations.to_matrix(turns), 3 * len(times)
+    if _unexplained(background, measured) < AT_REST:
         return None
-    forwards = _follow(background, measured, times, lambda known: tick(known, steps))
-    left = _mean_squares(forwards, background)
+
+    def follow(background: Background, turning: Array, when: Array, freedom: int, before: int) -> tuple[Path, float]:
+        path = _follow(background, turning, when, freedom, lambda known: tick(before * len(times) + known, steps))
+        return path, _mean_squares(path, background)
+
+    resting, left = follow(background, measured, times, 3, 0)
+    if left < LESS:
+        return resting
+    forwards = follow(background, measured, times, 6, 1)
     # How it began may be hard to see, and how it ends not.
-    background = Background(records, camera, backwards=True)
-    backwards = _follow(
-        background, measured[::-1], times[-1] - times[::-1], lambda known: tick(len(times) + known, steps)
-    )
-    path = forwards
-    if (other := _mean_squares(backwards, background)) < left:
-        path, left = backwards.reversed(), other
-    if resting - left < LESS:
-        return None
-    if np.linalg.norm(np.ptp(path.place, axis=0)) < SHORT:
-        path.place[:] = 0.0
-    return path
+    mirrored = Background(records, camera, backwards=True)
+    backwards, left_backwards = follow(mirrored, measured[::-1], times[-1] - times[::-1], 6, 2)
+    travelling, least = min(forwards, (backwards.reversed(), left_backwards), key=lambda way: way[1])
+    return travelling if left - least > LESS else resting
 
 
-def _follow(background: Background, measured: Array, times: Array, tick: Callable[[int], None]) -> Path:
-    """Find the path from its beginning on, a few key frames at a time.
+def _follow(background: Background, measured: Array, times: Array, freedom: int, tick: Callable[[int], None]) -> Path:
+    """Find the path from its beginning on, a few key frames at a time. freedom: 6, or 3 for a camera that only turns.
 
     As corners that move by themselves must not count, and those that the path has not reached yet must, both is tried;
     and, in the beginning, what is near taken for far (Necker's reversal).
@@ -168,9 +168,9 @@ def _follow(background: Background, measured: Array, times: Array, tick: Callabl
         if last:
             _extrapolate(path, measured, times, slice(last, known))
         free = slice(max(1, known - FREE), known)
-        window = Window(free, background.seen(max(0, free.start - FREE), known), measured, times)
+        window = Window(free, background.seen(max(0, free.start - FREE), known), freedom, measured, times)
         ways = [adjusted(path, window, tails) for tails in ((TAIL,), (FAR, TAIL))]
-        if known <= UNSURE:
+        if known <= UNSURE and freedom == 6:
             path, _ = min(ways, key=lambda way: way[1])
             ways.append(adjusted(path.inside_out(), window, (TAIL,)))
         path, _ = min(ways, key=lambda way: way[1])

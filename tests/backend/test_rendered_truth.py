@@ -21,9 +21,9 @@ CLIP = "level"
 START, FRAMES = 60, 10  # where the scene begins in its motion
 
 
-def write_motions(path: Path) -> Path:
+def write_motions(path: Path, frames: int = FRAMES) -> Path:
     """A file of motions whose one sequence stands and moves its arms a little."""
-    count = START + FRAMES
+    count = START + frames
     pose = np.zeros((count, 21, 3))
     swing = 0.2 * np.sin(np.arange(count) / 4)
     pose[:, skeleton.INDEX["left_shoulder"] - 1, 2] = -0.9 + swing
@@ -123,6 +123,25 @@ def test_the_capture_sees_the_body_where_the_truth_says(root: Path, clip: Path) 
     assert np.median(error) < 0.04 and error.max() < 0.15
     overall = compare.evaluate(pairs)["overall"]
     assert overall["pa_mpjpe_common"] < 120 and overall["gravity"] < 25
+
+
+@pytest.mark.slow
+def test_a_camera_that_walks_around_somebody_is_followed(root: Path, tmp_path: Path) -> None:
+    motions = write_motions(tmp_path / "motions.npz", frames=40)
+    command = [sys.executable, "packaging/render_clips.py", "around", "--motions", str(motions)]
+    render = [*command, "--output", str(tmp_path), "--frames", "40", "--height", "270"]
+    subprocess.run(render, cwd=root, check=True)
+    video, take = tmp_path / "around.mp4", tmp_path / "take.npz"
+    subprocess.run([sys.executable, "-m", "backend", "capture", str(video), "-o", str(take)], cwd=root, check=True)
+    found, true = read_take(take), read_take(tmp_path / "around.truth.1.npz")
+    went, really = (np.linalg.norm(np.ptp(-np.einsum("tba,tb->ta", t["R"], t["t"]), axis=0)) for t in (found, true))
+    assert went == pytest.approx(really, rel=0.25) and really > 1.5
+    turned, really = (
+        rotations.angle_between(*rotations.from_matrix(t["R"][[0, -1]].astype(float))) for t in (found, true)
+    )
+    assert np.degrees(abs(turned - really)) < 3
+    assert np.linalg.norm(np.ptp(found["keypoints_foot"], axis=0), axis=-1).max() < 0.15  # they stand
+    assert float(found["focal"]) == pytest.approx(float(true["focal"]), rel=0.15)
 
 
 @pytest.mark.slow

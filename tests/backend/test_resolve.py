@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,17 @@ def test_the_same_settings_give_the_same_take(captured):
     assert told["observations"] == again["observations"] == "zwei.keypoints"
     assert {**told, "versions": 0} == {**again, "versions": 0}
     assert not list(captured.glob("*.part"))
+
+
+def test_keypoints_of_older_versions_know_nothing_of_the_camera(captured):
+    older = captured / "older.keypoints"
+    with zipfile.ZipFile(captured / "zwei.keypoints") as now, zipfile.ZipFile(older, "w") as then:
+        assert "camera.npy" in now.namelist()
+        for name in set(now.namelist()) - {"camera.npy"}:
+            then.writestr(name, now.read(name))
+    (path,) = resolve(Resolve(older, captured / "older.npz"), quiet, lambda: False)
+    one, two = read_take(captured / "zwei.npz"), read_take(path)
+    assert np.array_equal(one["poses"], two["poses"]) and np.array_equal(one["t"], two["t"])
 
 
 def test_keypoints_can_be_read_by_anybody(captured):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from backend.core import rotations
 from backend.core.errors import MocapError
 from backend.people.choice import parse_people
 from backend.pipeline import asked_for
 from backend.stages import OBSERVATION, Frame, Sighting
-from backend.store import ObservationStore, RecordFile
+from backend.store import CORNER, ObservationStore, RecordFile
 
 KEY = {"video": "abc", "span": [0.0, None]}
 
@@ -66,6 +67,36 @@ def test_what_a_killed_process_left_half_written_is_cut_off(tmp_path, lost):
         fill(store, range(5, 8))
         for track in (1, 2):
             assert store.person(track).read(0, 100)["frame"].tolist() == list(range(8))
+
+
+def test_what_is_known_of_the_camera_later_is_told_everywhere(tmp_path):
+    turn = rotations.from_axis_angle(np.radians([0.0, 10.0, 0.0]))
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        fill(store, range(0, 20, 2), (1,))
+        fill(store, range(20, 30, 2))
+        assert not store.travels and not store.places(np.array([4, 20])).any()
+        turns, places = np.tile(turn, (15, 1)), np.arange(45.0).reshape(15, 3)
+        for _ in range(2):  # a killed process may do it again
+            store.move_camera(turns, places)
+            assert store.travels
+            assert store.places(np.array([4, 20])).tolist() == [[6, 7, 8], [30, 31, 32]]
+            for track, count in ((1, 15), (2, 5)):
+                assert store.turns(track) == pytest.approx(np.tile(turn, (count, 1)))
+                assert len(store.person(track)) == count
+        assert store.camera.column("told") == pytest.approx(np.tile(rotations.IDENTITY, (15, 1)))
+
+
+def test_corners_of_a_frame_that_was_not_finished_are_cut_off(tmp_path):
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        for i in range(4):
+            corners = np.zeros(3, CORNER)
+            corners["frame"] = i
+            store.corners.append(corners)
+            if i < 3:
+                fill(store, range(i, i + 1))
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        assert store.corners.column("frame").tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        assert len(store.camera) == 3
 
 
 def test_another_video_or_setting_starts_anew(tmp_path):

@@ -55,7 +55,7 @@ def film(folder: Path, places: Array, turns: Array, moving: float = 0.1) -> Film
         here = np.flatnonzero(names >= 0)
         rows = np.zeros(len(here), CORNER)
         rows["frame"], rows["name"] = 6 * key, names[here]
-        rows["place"] = pixels[here] + random.normal(0, 0.5, (len(here), 2))
+        rows["place"] = pixels[here] + random.normal(0, 0.3, (len(here), 2))
         records.append(rows)
     return Filmed(records, np.arange(len(places)) * travel.KEY, np.asarray(turns), places)
 
@@ -83,16 +83,33 @@ def test_a_walk_is_found_up_to_its_size(tmp_path: Path) -> None:
     path = followed(filmed, mistaken(filmed.turns))
     assert path is not None
     size = (path.place * filmed.places).sum() / (path.place**2).sum()
-    assert np.linalg.norm(size * path.place - filmed.places, axis=1).max() < 0.1
+    assert np.linalg.norm(size * path.place - filmed.places, axis=1).max() < 0.2  # of 4 m
     off = rotations.angle_between(rotations.from_matrix(path.turn), filmed.turns)
-    assert np.degrees(off).max() < 0.6
+    assert np.degrees(off).max() < 1.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.003])
-def test_a_camera_that_only_turns_rests(tmp_path: Path, share: float) -> None:
+def test_a_camera_that_only_turns_goes_nowhere(tmp_path: Path, share: float) -> None:
     filmed = film(tmp_path, *walked(share))
+    for told in (filmed.turns, mistaken(filmed.turns)):
+        path = followed(filmed, told)
+        assert path is not None and not path.place.any()
+        assert np.degrees(rotations.angle_between(rotations.from_matrix(path.turn), filmed.turns)).max() < 0.3
+
+
+def test_a_camera_that_stands_has_no_path(tmp_path: Path) -> None:
+    still = np.zeros((KEYS, 3)), np.tile(rotations.IDENTITY, (KEYS, 1))
+    filmed = film(tmp_path, *still, moving=0.02)
     assert followed(filmed, filmed.turns) is None
-    assert followed(filmed, mistaken(filmed.turns)) is None
+    assert travel.lens(filmed.records, CAMERA, filmed.times, filmed.turns, lambda done, total: None) == 1.0
+
+
+@pytest.mark.parametrize("longer", [0.75, 1.0, 1.4])
+def test_the_lens_shows_in_what_a_travelling_camera_sees(tmp_path: Path, longer: float) -> None:
+    filmed = film(tmp_path, *walked())
+    taken_for = replace(CAMERA, focal=CAMERA.focal / longer)
+    found = travel.lens(filmed.records, taken_for, filmed.times, mistaken(filmed.turns), lambda done, total: None)
+    assert found == pytest.approx(longer, rel=0.1)
 
 
 def test_too_short_or_empty_clips_rest(tmp_path: Path) -> None:
