@@ -24,6 +24,7 @@ from .bundle import TAIL, Path, Seen, Window, adjusted, squares
 from .contacts import SEEN, contact_points
 
 KEY = 0.2  # seconds between the frames that the path is measured in
+SHORTEST = 8  # of these frames in a clip that can tell
 FIRST, MORE = 5, 2  # of these frames the path begins with, and grows by at a time
 UNSURE = 9  # frames in which it may still have been found inside out
 FREE = 15  # that are still free when more come; as many before them hold the path where it is
@@ -33,9 +34,9 @@ FAR = 20.0  # of these from which on a corner has moved by itself, as long as th
 # leave than a turn. Tripods here leave up to 0.7, a camera that pans 2, such as travel 15 without a path and 2 with it.
 AT_REST, LESS = 1.0, 2.5
 
-# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames; how much
-# of the squares another lens may leave to be better.
-LENS, LENSES, STRETCH, WORTH = 1.2, 4, 25, 0.95
+# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames. To be
+# believed one may leave so much of the other's squares, and so many squares: in a crowd nothing explains much.
+LENS, LENSES, STRETCH, WORTH, CLEAR = 1.2, 4, 25, 0.95, 4.0
 
 # Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
 # and along it, part of the distance; from how many standard deviations on it has not stood at all.
@@ -95,7 +96,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     With a wrong lens no path explains all that is seen. Tried on the stretch in which most is to be explained; records,
     times, turns, tick: see `camera_path`.
     """
-    if len(times) < FIRST:
+    if len(times) < SHORTEST:
         return 1.0
     measured, starts = rotations.to_matrix(turns), range(0, max(len(times) - STRETCH, 0) + 1, STRETCH // 2)
     stretches = [slice(start, start + STRETCH) for start in starts]
@@ -118,7 +119,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
         nearby = min((best - 1, best, best + 1), key=unexplained)
         if nearby == best:
             low, middle, high = (unexplained(step) for step in (best - 1, best, best + 1))
-            if middle > WORTH * unexplained(0):
+            if middle > min(WORTH * unexplained(0), CLEAR):
                 break
             aside = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-9)  # where a parabola is lowest
             return float(LENS ** (best + aside))
@@ -134,7 +135,7 @@ def camera_path(
     records: of `store.CORNER`; times (K,) seconds of the key frames that they are of, turns (K, 4) how the camera had
     turned, if it only turned; tick: told how many of how many steps are done, if it comes to that.
     """
-    if len(times) < FIRST:
+    if len(times) < SHORTEST:
         return None
     background, measured, steps = Background(records, camera), rotations.to_matrix(turns), 3 * len(times)
     if _unexplained(background, measured) < AT_REST:
