@@ -166,11 +166,13 @@ def follow(run: Run) -> Run:
     times, told = store.frames.column("time"), store.camera.column("told").astype(float)
     keys = np.searchsorted(store.frames.column("index"), np.unique(store.corners.column("frame")))
     tick = partial(run.progress.stage, "camera")
+    longer = 1.0
     if info.focal_35mm is None:
         longer = travel.lens(store.corners, level_camera(info), times[keys], told[keys], tick)
         info = info if longer == 1.0 else with_lens(info, longer * focal_35mm(info))
     path = travel.camera_path(store.corners, level_camera(info), times[keys], told[keys], tick)
-    if path is not None:
+    # A mere turn, told frame by frame, is known better than from key frames, unless it was told by another lens.
+    if path is not None and (path.place.any() or longer != 1.0):
         store.move_camera(*travel.between(path, times[keys], told[keys], times, told))
     return replace(run, info=info)
 

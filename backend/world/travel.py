@@ -91,7 +91,7 @@ class Background:
 
 
 def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: Callable[[int, int], None]) -> float:
-    """How many times longer the lens is than it was taken for; 1 where the camera rests, or shows nothing of it.
+    """How many times longer the lens is than it was taken for; 1 where the camera shows nothing of it.
 
     With a wrong lens no path explains all that is seen. Tried on the stretch in which most is to be explained; records,
     times, turns, tick: see `camera_path`.
@@ -101,7 +101,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     measured, starts = rotations.to_matrix(turns), range(0, max(len(times) - STRETCH, 0) + 1, STRETCH // 2)
     stretches = [slice(start, start + STRETCH) for start in starts]
     left = [_unexplained(Background(records, camera, keys), measured[keys]) for keys in stretches]
-    if max(left) < AT_REST:
+    if max(left) < LESS:  # a turn explains it
         return 1.0
     keys = stretches[int(np.argmax(left))]
     tried: dict[int, float] = {}
