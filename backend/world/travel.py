@@ -53,16 +53,13 @@ class Background:
         """records: of `store.CORNER`, in the order of time; keys: these key frames only; backwards: as if time ran the
         other way."""
         self._records, self._camera, self._backwards = records, camera, backwards
-        frame = records.column("frame")
-        frames, start = np.unique(frame, return_index=True)
+        frames, start = np.unique(records.column("frame"), return_index=True)
         first, stop, _ = keys.indices(len(frames))
-        self._frames, self._start = frames[first:stop], np.append(start, len(frame))[first : stop + 1]
-        rows = slice(*self._start[[0, -1]]) if len(frames) else slice(0)
-        way = -1 if backwards else 1
-        frame, name, place = (records.column(field)[rows][::way] for field in ("frame", "name", "place"))
-        self._names, first_seen = np.unique(name, return_index=True)
-        self._host = self._key(frame[first_seen])
-        self._first = self._rays(place[first_seen])
+        self._frames, self._start = frames[first:stop], np.append(start, len(records))[first : stop + 1]
+        corners = records.read(self._start[0], self._start[-1])[:: -1 if backwards else 1]
+        self._names, first_seen = np.unique(corners["name"], return_index=True)
+        self._host = self._key(corners["frame"][first_seen])
+        self._first = self._rays(corners["place"][first_seen])
         self.count = len(self._names)
 
     def __len__(self) -> int:
@@ -98,12 +95,10 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     """
     if len(times) < SHORTEST:
         return 1.0
-    measured, starts = rotations.to_matrix(turns), range(0, max(len(times) - STRETCH, 0) + 1, STRETCH // 2)
-    stretches = [slice(start, start + STRETCH) for start in starts]
-    left = [_unexplained(Background(records, camera, keys), measured[keys]) for keys in stretches]
-    if max(left) < LESS:  # a turn explains it
+    measured = rotations.to_matrix(turns)
+    keys, left = _least_explained(records, camera, measured)
+    if left < LESS:  # a turn does
         return 1.0
-    keys = stretches[int(np.argmax(left))]
     tried: dict[int, float] = {}
 
     def unexplained(step: int) -> float:
@@ -137,14 +132,16 @@ def camera_path(
     """
     if len(times) < SHORTEST:
         return None
-    background, measured, steps = Background(records, camera), rotations.to_matrix(turns), 3 * len(times)
-    if _unexplained(background, measured) < AT_REST:
+    measured, steps = rotations.to_matrix(turns), 3 * len(times)
+    _, left = _least_explained(records, camera, measured)
+    if left < AT_REST:
         return None
 
     def follow(background: Background, turning: Array, when: Array, freedom: int, before: int) -> tuple[Path, float]:
         path = _follow(background, turning, when, freedom, lambda known: tick(before * len(times) + known, steps))
         return path, _mean_squares(path, background)
 
+    background = Background(records, camera)
     resting, left = follow(background, measured, times, 3, 0)
     if left < LESS:
         return resting
@@ -178,9 +175,15 @@ def _follow(background: Background, measured: Array, times: Array, freedom: int,
     return path
 
 
-def _unexplained(background: Background, measured: Array) -> float:
-    """Mean squares that the measured turn alone leaves."""
-    return _mean_squares(Path.resting(measured, background.count), background)
+def _least_explained(records: RecordFile, camera: Camera, measured: Array) -> tuple[slice, float]:
+    """The stretch of key frames in which the measured turn (K, 3, 3) alone leaves most, and the mean squares left."""
+    most, left = slice(0), -1.0
+    for start in range(0, max(len(measured) - STRETCH, 0) + 1, STRETCH // 2):
+        keys = slice(start, start + STRETCH)
+        background = Background(records, camera, keys)
+        squares_left = _mean_squares(Path.resting(measured[keys], background.count), background)
+        most, left = max((most, left), (keys, squares_left), key=lambda found: found[1])
+    return most, left
 
 
 def _mean_squares(path: Path, background: Background) -> float:
