@@ -124,7 +124,9 @@ def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, clip_rate: floa
     path = "background_images[0].image_user.frame_offset"
     old = data.animation_data and data.animation_data.action
     if old:
-        bpy.data.actions.remove(old)
+        data.animation_data.action = None
+        if not old.users:  # Blender puts keys that somebody gave the camera into the same action
+            bpy.data.actions.remove(old)
     drift = clip_rate / scene_rate(scene) - 1.0
     if abs(drift) < 1e-6:
         data.background_images[0].image_user.frame_offset = 0

@@ -352,6 +352,8 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
         for action in {action for entry in entries for action in takes.actions(entry)}:
             keys.retime(action, factor)
             scene.frame_end = max(scene.frame_end, int(action.frame_range[1]))
+        for action in {action for entry in entries if (action := takes.camera_action(entry))}:
+            keys.retime(action, factor)
         return {"FINISHED"}
 
 

@@ -136,6 +136,12 @@ def actions(entry: VideoMocapTake) -> set[bpy.types.Action]:
     return {action for action in (own_action(entry), *entry.cleaning.actions()) if action}
 
 
+def camera_action(entry: VideoMocapTake) -> bpy.types.Action | None:
+    """How the take's camera moves, where it does; takes of one clip share it."""
+    animation = entry.camera.animation_data if entry.camera else None
+    return animation.action if animation else None
+
+
 def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Path, body: Skeleton) -> VideoMocapTake:
     """The take of a person with an armature in the scene; made when missing, also after the user undid its making."""
     key = take_key(capture, track)

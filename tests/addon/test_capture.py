@@ -129,12 +129,20 @@ def test_clip_behind_the_camera_runs_by_time(bpy, scene, entry, take):
 
 
 def test_matching_the_scene_to_the_clip_keeps_everything_in_time(bpy, scene, entry, take, addon):
+    for frame in (1, 51):  # as if the camera had moved
+        entry.camera.location.x += 1.0
+        assert entry.camera.keyframe_insert("location", frame=frame)
+        assert entry.camera.animation_data.action
+    before = scene.render.fps / scene.render.fps_base
     assert bpy.ops.video_mocap.match_scene() == {"FINISHED"}
     rate = scene.render.fps / scene.render.fps_base
     assert rate == pytest.approx(float(take["fps"]), rel=1e-5)
     assert [scene.render.resolution_x, scene.render.resolution_y] == list(take["image_size"])
     curve = addon.compat.curves(entry.armature.animation_data.action)[0]
     assert np.allclose([point.co[0] for point in curve.keyframe_points], 1.0 + rate * take.times, atol=1e-2)
+    curves = addon.compat.curves(entry.camera.animation_data.action)
+    moved = next(curve for curve in curves if curve.data_path == "location")
+    assert moved.keyframe_points[1].co[0] == pytest.approx(1.0 + 50 * rate / before, abs=1e-2)
     for i in (0, len(take) - 1):
         posed = entry.armature.evaluated_get(show(bpy, scene, take, i))
         assert np.abs(np.array(posed.matrix_world @ posed.pose.bones["head"].head) - take["joints"][i][15]).max() < 1e-3
