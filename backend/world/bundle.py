@@ -48,7 +48,7 @@ class Path:
 
     @staticmethod
     def resting(measured: Array, corners: int) -> Path:
-        """Of a camera that only turns."""
+        """Of a camera that only turns, as measured (K, 3, 3); so many corners."""
         return Path(measured.copy(), np.zeros((len(measured), 3)), np.ones(corners))
 
     def inside_out(self) -> Path:

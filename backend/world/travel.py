@@ -47,19 +47,17 @@ AGREE = 0.8  # with the path feet must slip less than this part of what they sli
 
 
 class Background:
-    """Its corners in the key frames of a whole clip, of which only some are in memory at a time."""
+    """Its corners in key frames."""
 
-    def __init__(self, records: RecordFile, camera: Camera, keys: slice = slice(None), backwards: bool = False) -> None:
-        """records: of `store.CORNER`, in the order of time; keys: these key frames only; backwards: as if time ran the
-        other way."""
-        self._records, self._camera, self._backwards = records, camera, backwards
-        frames, start = np.unique(records.column("frame"), return_index=True)
-        first, stop, _ = keys.indices(len(frames))
-        self._frames, self._start = frames[first:stop], np.append(start, len(records))[first : stop + 1]
-        corners = records.read(self._start[0], self._start[-1])[:: -1 if backwards else 1]
-        self._names, first_seen = np.unique(corners["name"], return_index=True)
-        self._host = self._key(corners["frame"][first_seen])
-        self._first = self._rays(corners["place"][first_seen])
+    def __init__(self, corners: NDArray[np.void], camera: Camera, backwards: bool = False) -> None:
+        """corners: of `store.CORNER`, in the order of time; backwards: as if that ran the other way."""
+        self._corners, self._camera, self._backwards = corners, camera, backwards
+        self._frames, start = np.unique(corners["frame"], return_index=True)
+        self._start = np.append(start, len(corners))
+        in_order = corners[:: -1 if backwards else 1]
+        self._names, first_seen = np.unique(in_order["name"], return_index=True)
+        self._host = self._key(in_order["frame"][first_seen])
+        self._first = self._rays(in_order["place"][first_seen])
         self.count = len(self._names)
 
     def __len__(self) -> int:
@@ -74,13 +72,12 @@ class Background:
         """What is seen in key frames start..stop, but for each corner's first time."""
         if self._backwards:
             start, stop = len(self) - stop, len(self) - start
-        records = self._records.read(self._start[start], self._start[stop])
-        key = self._key(records["frame"])
-        corner = np.searchsorted(self._names, records["name"])
+        corners = self._corners[self._start[start] : self._start[stop]]
+        key, corner = self._key(corners["frame"]), np.searchsorted(self._names, corners["name"])
         again = key > self._host[corner]
-        records, key, corner = records[again], key[again], corner[again]
+        corners, key, corner = corners[again], key[again], corner[again]
         sigma = PLACE * max(self._camera.size) / 960 / self._camera.focal
-        return Seen(key, corner, self._host[corner], self._rays(records["place"]), self._first[corner], sigma)
+        return Seen(key, corner, self._host[corner], self._rays(corners["place"]), self._first[corner], sigma)
 
     def _rays(self, places: NDArray[np.float32]) -> Array:
         flat = (places - self._camera.center) / self._camera.focal
@@ -96,7 +93,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     if len(times) < SHORTEST:
         return 1.0
     measured = rotations.to_matrix(turns)
-    keys, left = _least_explained(records, camera, measured)
+    keys, corners, left = _least_explained(records, camera, measured)
     if left < LESS:  # a turn does
         return 1.0
     tried: dict[int, float] = {}
@@ -104,7 +101,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     def unexplained(step: int) -> float:
         if step not in tried:
             tick(len(tried), 2 * LENSES + 1)
-            background = Background(records, replace(camera, focal=LENS**step * camera.focal), keys)
+            background = Background(corners, replace(camera, focal=LENS**step * camera.focal))
             path = _follow(background, measured[keys], times[keys] - times[keys][0], 6, lambda known: None)
             tried[step] = _mean_squares(path, background)
         return tried[step]
@@ -133,7 +130,7 @@ def camera_path(
     if len(times) < SHORTEST:
         return None
     measured, steps = rotations.to_matrix(turns), 3 * len(times)
-    _, left = _least_explained(records, camera, measured)
+    *_, left = _least_explained(records, camera, measured)
     if left < AT_REST:
         return None
 
@@ -141,13 +138,14 @@ def camera_path(
         path = _follow(background, turning, when, freedom, lambda known: tick(before * len(times) + known, steps))
         return path, _mean_squares(path, background)
 
-    background = Background(records, camera)
+    corners = records.read(0, len(records))
+    background = Background(corners, camera)
     resting, left = follow(background, measured, times, 3, 0)
     if left < LESS:
         return resting
     forwards = follow(background, measured, times, 6, 1)
     # How it began may be hard to see, and how it ends not.
-    mirrored = Background(records, camera, backwards=True)
+    mirrored = Background(corners, camera, backwards=True)
     backwards, left_backwards = follow(mirrored, measured[::-1], times[-1] - times[::-1], 6, 2)
     travelling, least = min(forwards, (backwards.reversed(), left_backwards), key=lambda way: way[1])
     return travelling if left - least > LESS else resting
@@ -175,15 +173,20 @@ def _follow(background: Background, measured: Array, times: Array, freedom: int,
     return path
 
 
-def _least_explained(records: RecordFile, camera: Camera, measured: Array) -> tuple[slice, float]:
-    """The stretch of key frames in which the measured turn (K, 3, 3) alone leaves most, and the mean squares left."""
-    most, left = slice(0), -1.0
-    for start in range(0, max(len(measured) - STRETCH, 0) + 1, STRETCH // 2):
-        keys = slice(start, start + STRETCH)
-        background = Background(records, camera, keys)
+def _least_explained(records: RecordFile, camera: Camera, measured: Array) -> tuple[slice, NDArray[np.void], float]:
+    """The stretch of key frames in which the measured turn (K, 3, 3) alone leaves most, its corners, and the mean
+    squares left. No more than a stretch is in memory: most cameras stand."""
+    frame = records.column("frame")
+    start = np.append(np.flatnonzero(np.diff(frame, prepend=-1)), len(frame))
+    most, left = (slice(0), records.read(0, 0)), -1.0
+    for first in range(0, max(len(measured) - STRETCH, 0) + 1, STRETCH // 2):
+        keys = slice(first, min(first + STRETCH, len(measured)))
+        corners = records.read(start[keys.start], start[keys.stop])
+        background = Background(corners, camera)
         squares_left = _mean_squares(Path.resting(measured[keys], background.count), background)
-        most, left = max((most, left), (keys, squares_left), key=lambda found: found[1])
-    return most, left
+        if squares_left > left:
+            most, left = (keys, corners), squares_left
+    return *most, left
 
 
 def _mean_squares(path: Path, background: Background) -> float:
