@@ -29,7 +29,6 @@ class Corners:
         self.names = np.zeros(0, np.int64)
         self.full = 1.0
         self._gray: NDArray[np.uint8] | None = None
-        self._before: NDArray[np.uint8] | None = None
         self._index = 0
 
     def see(self, frame: Frame) -> NDArray[np.intp]:
@@ -37,19 +36,16 @@ class Corners:
         height, width = frame.rgb.shape[:2]
         scale = min(1.0, WIDTH / max(height, width))
         small = cv2.resize(frame.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        self._before, self._gray = self._gray, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        self.full, self._index = frame.scale / scale, frame.index
-        if self._before is None or self._before.shape != self._gray.shape:
-            rows = np.zeros(0, np.intp)
-        elif len(self.places):
-            moved, there = self._flow(self._before, self._gray, self.places)
-            back, here = self._flow(self._gray, self._before, moved)
-            inside = ((moved >= 1) & (moved < np.array(self._gray.shape[::-1]) - 1)).all(1)
+        before, now = self._gray, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        self._gray, self.full, self._index = now, frame.scale / scale, frame.index
+        rows = np.zeros(0, np.intp)
+        if before is not None and before.shape == now.shape and len(self.places):
+            moved, there = _flow(before, now, self.places)
+            back, here = _flow(now, before, moved)
+            inside = ((moved >= 1) & (moved < np.array(now.shape[::-1]) - 1)).all(1)
             rows = np.flatnonzero(there & here & inside & (np.abs(back - self.places).max(1) < BACK))
             self.places = moved
-        else:
-            rows = np.zeros(0, np.intp)
-        self._keep(rows)
+        self.places, self.names = self.places[rows], self.names[rows]
         return rows
 
     def refill(self, people: list[Array]) -> int:
@@ -79,19 +75,17 @@ class Corners:
         records["frame"], records["name"], records["place"] = self._index, self.names, self.places * self.full
         return records
 
-    def _keep(self, rows: NDArray[np.intp]) -> None:
-        self.places, self.names = self.places[rows], self.names[rows]
 
-    @staticmethod
-    def _flow(
-        a: NDArray[np.uint8], b: NDArray[np.uint8], places: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        moved, status, _ = cv2.calcOpticalFlowPyrLK(
-            a,
-            b,
-            places[:, None],
-            None,
-            winSize=(13, 13),
-            maxLevel=3,  # type: ignore[call-overload]
-        )
-        return moved[:, 0], status[:, 0] > 0
+def _flow(
+    a: NDArray[np.uint8], b: NDArray[np.uint8], places: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where places (N, 2) of one picture are in another, and whether they were found there."""
+    moved, status, _ = cv2.calcOpticalFlowPyrLK(
+        a,
+        b,
+        places[:, None],
+        None,
+        winSize=(13, 13),
+        maxLevel=3,  # type: ignore[call-overload]
+    )
+    return moved[:, 0], status[:, 0] > 0
