@@ -127,9 +127,9 @@ def test_the_capture_sees_the_body_where_the_truth_says(root: Path, clip: Path) 
 
 @pytest.mark.slow
 def test_a_camera_that_walks_around_somebody_is_followed(root: Path, tmp_path: Path) -> None:
-    motions = write_motions(tmp_path / "motions.npz", frames=40)
+    motions = write_motions(tmp_path / "motions.npz", frames=55)
     command = [sys.executable, "packaging/render_clips.py", "around", "--motions", str(motions)]
-    render = [*command, "--output", str(tmp_path), "--frames", "40", "--height", "270"]
+    render = [*command, "--output", str(tmp_path), "--frames", "55", "--height", "270"]
     subprocess.run(render, cwd=root, check=True)
     video, take = tmp_path / "around.mp4", tmp_path / "take.npz"
     subprocess.run([sys.executable, "-m", "backend", "capture", str(video), "-o", str(take)], cwd=root, check=True)
