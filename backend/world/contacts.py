@@ -86,11 +86,6 @@ def _spans(on: NDArray[np.bool_]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def to_camera(points: Array, camera: Camera) -> Array:
-    """World (..., 3) -> camera space."""
-    return rotations.rotate(camera.rotation, points) + camera.t
-
-
 def to_world(points: Array, camera: Camera) -> Array:
     """Camera space (..., 3) -> world."""
     return rotations.rotate(rotations.inverse(camera.rotation), points - camera.t)

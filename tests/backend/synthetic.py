@@ -90,3 +90,8 @@ def camera_at(height: float, distance: float, pitch: float, roll: float = 0.0) -
     rotation = rotations.multiply(rolled, rotations.multiply(down, level))
     t = -rotations.rotate(rotation, [0.0, -distance, height])
     return Camera(1500.0, np.array([960.0, 540.0]), np.array([1920.0, 1080.0]), rotation, t)
+
+
+def to_camera(points: Array, camera: Camera) -> Array:
+    """World (..., 3) -> camera space."""
+    return rotations.rotate(camera.rotation, points) + camera.t

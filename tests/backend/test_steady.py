@@ -5,12 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from synthetic import camera_at, standing
+from synthetic import camera_at, standing, to_camera
 
 from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.stages import Camera, Frame, Motion
-from backend.world.contacts import to_camera, to_world
+from backend.world.contacts import to_world
 from backend.world.steady import TurnMeter, latest_turn, steadied, tripod
 
 SIZE, FOCAL = (640, 360), 700.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import camera_at, standing
+from synthetic import camera_at, standing, to_camera
 
 from backend.body.reach import turn_feet
 from backend.core import rotations
@@ -14,7 +14,7 @@ from backend.core import skeleton as sk
 from backend.core.skeleton import INDEX as JOINT
 from backend.stages import Camera, Motion
 from backend.world.camera import LEVEL
-from backend.world.contacts import contact_points, find_contacts, hysteresis, to_camera, to_world
+from backend.world.contacts import contact_points, find_contacts, hysteresis, to_world
 from backend.world.ground import find_ground, upright_camera
 from backend.world.place import RootPath, place, settle
 from backend.world.planted import planted_turns
