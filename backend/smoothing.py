@@ -47,9 +47,12 @@ def local_quadratic(values: Array, times: Array, weights: Array, sigma: float) -
 
 def ties(times: Array) -> Array:
     """(T - 1,) how firmly neighbouring frames hang together, 1 at a thirtieth of a second, 0 across a gap; times (T,)
-    seconds."""
+    seconds.
+
+    It grows with the square of the rate: what is seen counts once a frame, a change between frames shrinks with them.
+    """
     step = np.diff(times)
-    return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-3), 0.0)
+    return np.where(step < GAP, 1 / np.maximum(30 * step, 1e-2) ** 2, 0.0)
 
 
 def smooth_turns(turns: Array, times: Array) -> Array:

@@ -120,7 +120,7 @@ def bench_latency(video: Path) -> None:
         loaded = measured([sys.executable, "-c", loading]).wall
         request = dict.fromkeys(protocol.REQUESTS["capture"]) | {
             "type": "capture", "video": str(clip), "output": f"{folder}/take.npz", "people": "largest",
-            "device": "cpu", "engines": {},
+            "device": "cpu", "engines": {}, "plumb": [],
         }  # fmt: skip
         began = time.monotonic()
         process = subprocess.Popen(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..core import keypoints
 from ..core.rotations import Array
+from ..smoothing import GAP
 
 # The landmark and the keypoint lists with left and right exchanged.
 _LANDMARKS = np.array(keypoints.mirrored(keypoints.LANDMARKS))
@@ -17,7 +18,7 @@ _KEYPOINTS[:23] = keypoints.mirrored(keypoints.BODY + keypoints.FEET)
 
 # What tells left from right in motion: shoulders, elbows, wrists, hips, knees, ankles.
 _LIMBS = slice(11, 29)  # the list goes left, right, left, right, ...
-STAY = 0.02  # metres a frame that "as the model says" is better than "swapped", all else equal
+STAY = 0.6  # metres a second that "as the model says" is better than "swapped", all else equal
 
 
 def _limbs(observations: NDArray[Any]) -> Array:
@@ -43,16 +44,18 @@ def swapped(jumps: Array, times: Array) -> NDArray[np.bool_]:
     unbroken stretch. jumps: of the person's frames (T - 1, 2), see there; times (T,) seconds.
     """
     # After a gap in time the body may have turned: no evidence either way.
-    fresh = np.diff(times) > 0.25
+    steps = np.diff(times)
+    fresh = steps > GAP
     same, cross = np.where(fresh, 0.0, jumps.T)
 
-    cost = np.array([0.0, STAY])
+    stay = STAY * np.minimum(steps, GAP)
+    cost = np.zeros(2)
     came_from = np.zeros((len(times), 2), int)
     for t in range(1, len(times)):
         step = np.array([[same[t - 1], cross[t - 1]], [cross[t - 1], same[t - 1]]])  # [now, before]
         total = cost[None] + step
         came_from[t] = total.argmin(1)
-        cost = total.min(1) + [0.0, STAY]
+        cost = total.min(1) + [0.0, stay[t - 1]]
     states = np.zeros(len(times), bool)
     state = int(cost.argmin())
     for t in range(len(times) - 1, -1, -1):

@@ -14,7 +14,7 @@ from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
-from ..smoothing import local_average
+from ..smoothing import GAP, local_average, ties
 from ..stages import Camera, Motion
 from .contacts import SEEN, contact_points, find_contacts, sideways_speed, to_world
 from .planted import planted_turns
@@ -24,7 +24,7 @@ ASIDE = 0.015  # where the pelvis is seen, across the line of sight
 DEPTH = 0.10  # along it, as part of the distance
 BESIDE = 0.08  # a body that lies farther from its keypoints tells the less where the pelvis is
 ACCELERATION = 5.0  # m/s^2, of the pelvis
-SLIP = 0.0015  # a planted foot between two frames
+SLIP = 0.0015  # a planted foot within a thirtieth of a second
 LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist goes where the rest of them is seen
 FLOOR = 0.02  # a planted foot above or below the floor
 SHIFT = 0.04  # a foot against where the body stage put it
@@ -206,8 +206,7 @@ def _solve(
         blocks[0][:, 2, 2] += weight
         right[:, 2] += weight * (ground[:, k] - feet[:, k, 2])
         if frames > 1:
-            near = np.diff(times) < 0.25  # nothing is known across a gap
-            tie = (np.minimum(hold[1:, k], hold[:-1, k]) * near)[:, None]
+            tie = (np.minimum(hold[1:, k], hold[:-1, k]) * ties(times))[:, None]
             move = tie * -np.diff(feet[:, k], axis=0)
             blocks[0][1:] += tie[..., None] * eye
             blocks[0][:-1] += tie[..., None] * eye
@@ -219,7 +218,7 @@ def _solve(
         # Second difference on uneven steps: a x[t] + b x[t+1] + c x[t+2].
         c = 2.0 / (after * (before + after))
         a = 2.0 / (before * (before + after))
-        row = np.stack([a, -(a + c), c], -1) / ACCELERATION * (np.maximum(before, after) < 0.25)[:, None]
+        row = np.stack([a, -(a + c), c], -1) / ACCELERATION * (np.maximum(before, after) < GAP)[:, None]
         for i in range(3):
             for j in range(i, 3):
                 blocks[j - i][i : frames - 2 + i] += (row[:, i] * row[:, j])[:, None, None] * eye

@@ -183,6 +183,27 @@ def test_a_long_take_settled_in_stretches_has_no_seams(monkeypatch: pytest.Monke
     assert np.abs(parts.shift - whole.shift).max() < 0.01
 
 
+def test_feet_stand_as_still_at_any_frame_rate() -> None:
+    def slide(fps: int) -> float:
+        """m/s of a standing person who seems to sway by a decimetre."""
+        times = np.arange(4 * fps) / fps
+        pelvis = np.column_stack([0.1 * np.sin(4 * times), np.zeros(len(times)), np.full(len(times), 0.95)])
+        feet = np.tile(np.array([[-0.1, -0.05, -0.95], [-0.1, 0.15, -0.95], [0.1, -0.05, -0.95], [0.1, 0.15, -0.95]]),
+                       (len(times), 1, 1))  # fmt: skip
+        ankles, turned = feet[:, ::2], np.tile(rotations.IDENTITY, (len(times), 2, 1))
+        ones = np.ones((len(times), 4))
+        eye = np.tile([0.0, -4.0, 1.5], (len(times), 1))
+        root = settle(RootPath(times, pelvis, ankles, feet, turned, ones, ones, np.zeros(len(times)), eye))
+        assert root.contacts.all()
+        feet = root.pelvis + root.shift[:, 0]
+        return float(np.linalg.norm(np.diff(feet, axis=0), axis=1).sum() / 4)
+
+    usual = slide(30)
+    assert usual < 0.02
+    for fps in (60, 240):
+        assert slide(fps) < 1.3 * usual
+
+
 def test_settling_a_take_of_one_or_two_frames() -> None:
     for frames in (1, 2, 3):
         body, motion = stepping(frames)
