@@ -49,7 +49,7 @@ from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, Settled, place, settle
-from .world.steady import TurnMeter, latest_turn, steadied, tripod
+from .world.steady import TurnMeter, steadied, tripod
 from .world.vertical import VerticalMeter
 
 HALO = 2.0  # seconds of frames on both sides of a window that its solution may use
@@ -62,7 +62,8 @@ GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is som
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage of one capture works with."""
+    """What every stage of one capture works with. lens: the one that the clip was looked at through, millimetres as
+    `camera.focal_35mm`; info may know better since."""
 
     job: Job
     choice: PeopleChoice
@@ -71,6 +72,7 @@ class Run:
     solver: BodySolver
     store: ObservationStore
     progress: Progress
+    lens: float
 
 
 def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
@@ -91,7 +93,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     solver = chain.body(job)
 
     with ObservationStore(folder, _key(job, sha256, chain), chain.record()) as store:
-        run = Run(job, choice, info, chain, solver, store, progress)
+        run = Run(job, choice, info, chain, solver, store, progress, focal_35mm(info))
         try:
             track(run)
             run = follow(run)
@@ -109,7 +111,7 @@ def finish(run: Run, sha256: str, observations: Path) -> list[Path]:
     people = choose_people(run)
     ground, skeletons = measure(run, people)
     persons = solve(run, skeletons, ground)
-    provenance = provenance_of(run.job, run.info, sha256, run.chain, run.store.warnings)
+    provenance = provenance_of(run.job, run.info, run.lens, sha256, run.chain, run.store.warnings)
     if observations == observations_path(run.job.output):
         keep(run.store, observations, provenance)
     provenance["observations"] = relative(observations, run.job.output.parent)
@@ -131,10 +133,9 @@ def track(run: Run) -> None:
         progress.stage("track", done, max(total, done))
     if not store.complete:
         tracker: Tracker = run.chain.make("track", job)
-        last = store.last()
-        tracker.resume(last)
-        camera, lines = TurnMeter(level_camera(run.info), latest_turn(last)), VerticalMeter(level_camera(run.info))
-        next_key = -np.inf
+        tracker.resume(store.last())
+        camera, lines = TurnMeter(level_camera(run.info), store.turned), VerticalMeter(level_camera(run.info))
+        key, next_key = -1, -np.inf
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
             with closing(looked(tracker.track(reader), run.chain.lookers(job), store.record)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
@@ -144,12 +145,14 @@ def track(run: Run) -> None:
                         seen.observation["turn"] = turn
                     if camera.fresh and frame.time > next_key:
                         store.corners.append(camera.corners.records())
-                        next_key = frame.time + travel.KEY - 1e-3
+                        key, next_key = frame.index, frame.time + travel.KEY - 1e-3
                     store.append(frame, sightings, lines.form(frame, regions, turn), turn)
                     live.add(frame.time, sightings)
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
             _warn(run, reader.warnings)
+        ending = camera.corners.records()
+        store.corners.append(ending[ending["frame"] > key])  # the path ends where the clip does
         del tracker, tracked
         released()
         if camera.unsure > UNSURE * len(store):
@@ -231,7 +234,7 @@ def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict
         track: (skeleton, steadied(motion, turns, unit * places))
         for track, (skeleton, motion, turns, places) in seen.items()
     }
-    verticals = vertical.turned(*store.verticals())
+    verticals = vertical.refocused(*store.verticals(), focal_35mm(run.info) / run.lens)
     ground = replace(find_ground(motions, camera, run.job.tilt, verticals, _plumb(run, people, camera)), unit=unit)
     return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
 
@@ -376,7 +379,7 @@ def _expected_frames(job: Job, info: VideoInfo) -> int:
 def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
     """What the observations depend on."""
     return {
-        "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps,
+        "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps, "focal": job.focal,
         "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
         "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr)),
     }  # fmt: skip

@@ -17,7 +17,8 @@ from .output import claimed_folder
 from .people.choice import parse_people
 from .pipeline import Run, finish
 from .progress import Progress
-from .world.camera import with_lens
+from .world import travel
+from .world.camera import focal_35mm, with_lens
 
 
 def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
@@ -47,7 +48,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     )
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)
-    info = with_lens(info, job.focal)
+    before, info = info, with_lens(info, job.focal)
     folder = claimed_folder(job.output)
     store = restore(asked.observations, folder)
     try:
@@ -56,7 +57,12 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
                 what = f"The chosen engines look at the pictures themselves ({', '.join(sorted(lacking))})."
                 raise MocapError("engine-unavailable", what, "Capture the video again with these engines.")
             store.warnings.extend((code, what) for code, what in about["warnings"])
-            run = Run(job, choice, info, chain, chain.body(job), store, progress)
+            longer = focal_35mm(info) / focal_35mm(before)
+            if longer != 1.0 and len(store.camera):
+                turns, places = (store.camera.column(name).astype(float) for name in ("turn", "place"))
+                store.move_camera(*travel.refocused(turns, places, longer))
+            lens = about["video"].get("looked_at_through", focal_35mm(before))  # older captures did not say
+            run = Run(job, choice, info, chain, chain.body(job), store, progress, lens)
             return finish(run, about["video"]["sha256"], asked.observations)
     finally:
         store.remove()

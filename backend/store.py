@@ -201,15 +201,21 @@ class ObservationStore:
         """(T, 4) the camera's turn in the frames that the person is seen in."""
         return self.person(track).column("turn")
 
-    def verticals(self) -> tuple[Array, Array]:
-        """(F, 6) what the frames said about the vertical, see `world.vertical`, those that said nothing left out, and
-        (F, 4) by which turn their axes were off."""
+    @property
+    def turned(self) -> Array:
+        """(4,) how far the camera had turned in the last finished frame, as told."""
+        told = self.camera.read(max(len(self.camera) - 1, 0), len(self.camera))["told"]
+        return told[0].astype(float) if len(told) else rotations.IDENTITY
+
+    def verticals(self) -> tuple[Array, Array, Array]:
+        """(F, 6) what the frames said about the vertical, see `world.vertical`, those that said nothing left out; the
+        camera's turn in them, (F, 4) as told then and (F, 4) as known now."""
         forms, camera = self.frames.column("vertical").astype(float), self.camera.read(0, len(self))
         said = forms.any(-1)
         if not len(camera):  # kept by an older version
-            return forms[said], np.tile(rotations.IDENTITY, (said.sum(), 1))
-        told, turn = (camera[name][said].astype(float) for name in ("told", "turn"))
-        return forms[said], rotations.multiply(rotations.inverse(turn), told)
+            resting = np.tile(rotations.IDENTITY, (said.sum(), 1))
+            return forms[said], resting, resting
+        return forms[said], camera["told"][said].astype(float), camera["turn"][said].astype(float)
 
     @property
     def travels(self) -> bool:

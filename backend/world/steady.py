@@ -38,6 +38,7 @@ class TurnMeter:
         self._then = np.zeros((0, 2), np.float32)  # where the corners were in the key frame
         self._steady = np.zeros(0, bool)  # those that have moved with the background since
         self._calm = 0
+        self._sure = True  # whether the last frame that was looked at told the turn
         self.fresh = False  # whether the last frame was looked at
         self.unsure = 0  # frames in which the background said nothing
         self._random = np.random.default_rng(0)
@@ -49,16 +50,16 @@ class TurnMeter:
         """
         self._calm += 1
         self.fresh = self._calm <= CALM or self._calm % STEP == 0
-        if not self.fresh:
-            return self._turn
-        before = self._turn
-        had = self._steady.sum()
+        if self.fresh:
+            self._look(frame, people)
+        self.unsure += not self._sure
+        return self._turn
+
+    def _look(self, frame: Frame, people: list[Array]) -> None:
+        before, first = self._turn, self._calm == 1 and not len(self._then)
         rows = self.corners.see(frame)
         self._then, self._steady = self._then[rows], self._steady[rows]
-        if self._steady.sum() >= FEWEST // 2:
-            self._measure()
-        elif had >= FEWEST // 2:
-            self.unsure += 1
+        self._sure = self._measure() if self._steady.sum() >= FEWEST // 2 else first
         if len(rows) < ENOUGH:
             new = self.corners.refill(people)
             self._then = np.concatenate([self._then, self.corners.places[len(rows) :]])
@@ -67,7 +68,6 @@ class TurnMeter:
             self._begin()
         if rotations.angle_between(before, self._turn) > _STILL:
             self._calm = 0
-        return self._turn
 
     def _moved(self) -> float:
         return float(np.median(np.linalg.norm((self.corners.places - self._then)[self._steady], axis=1)))
@@ -77,20 +77,20 @@ class TurnMeter:
         self._key, self._then = self._turn, self.corners.places
         self._steady = np.ones(len(self._then), bool)
 
-    def _measure(self) -> None:
-        """The turn since the key frame."""
+    def _measure(self) -> bool:
+        """The turn since the key frame, if the background tells it."""
         steady = self._steady
         before, now = self._rays(self._then[steady]), self._rays(self.corners.places[steady])
         tolerance = NEAR * self.corners.full / self._camera.focal
         step, inliers = _common_rotation(before, now, tolerance, self._random)
         if inliers.mean() < AGREE:
-            self.unsure += 1
             self._begin()  # start again from here
-            return
+            return False
         self._turn = rotations.multiply(step, self._key)
         # What moves by itself (cars, leaves), or is near while the camera travels, has no say until the next key frame.
         self._steady = steady.copy()
         self._steady[np.flatnonzero(steady)[~inliers]] = False
+        return True
 
     def _rays(self, corners: NDArray[np.float32]) -> Array:
         flat = (corners * self.corners.full - self._camera.center) / self._camera.focal
@@ -127,12 +127,6 @@ def _fitted(before: Array, now: Array) -> Array:
     """Least-squares rotation (Kabsch) from directions (N, 3) to directions (N, 3). -> quaternion (4,)"""
     u, _, vt = np.linalg.svd(now.T @ before)
     return rotations.from_matrix(u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt)
-
-
-def latest_turn(last: dict[int, np.void]) -> Array:
-    """(4,) the turn in the newest of everybody's last observations; none when there are none."""
-    newest = max(last.values(), key=lambda record: record["time"], default=None)
-    return rotations.IDENTITY if newest is None else np.asarray(newest["turn"], float)
 
 
 def tripod(turns: Array) -> bool:

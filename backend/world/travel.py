@@ -179,7 +179,8 @@ def _least_explained(records: RecordFile, camera: Camera, measured: Array) -> tu
     frame = records.column("frame")
     start = np.append(np.flatnonzero(np.diff(frame, prepend=-1)), len(frame))
     most, left = (slice(0), records.read(0, 0)), -1.0
-    for first in range(0, max(len(measured) - STRETCH, 0) + 1, STRETCH // 2):
+    final = max(len(measured) - STRETCH, 0)
+    for first in (*range(0, final, STRETCH // 2), final):
         keys = slice(first, min(first + STRETCH, len(measured)))
         corners = records.read(start[keys.start], start[keys.stop])
         background = Background(corners, camera)
@@ -219,6 +220,19 @@ def between(path: Path, keys: Array, measured: Array, times: Array, turns: Array
     inside = np.clip(times, keys[0], keys[-1])
     smooth = rotations.normalize(CubicSpline(keys, off)(inside))
     return rotations.multiply(smooth, turns), np.asarray(CubicSpline(keys, path.place)(inside))
+
+
+def refocused(turns: Array, places: Array, longer: float) -> tuple[Array, Array]:
+    """Turns (F, 4) and places (F, 3) of a camera, as they are through a lens so many times longer: what was seen to
+    move from frame to frame was seen under a smaller angle."""
+    back = rotations.inverse(turns[:-1])
+    step = rotations.to_axis_angle(rotations.multiply(turns[1:], back)) * [1 / longer, 1 / longer, 1.0]
+    moved = rotations.rotate(turns[:-1], np.diff(places, axis=0)) * [1 / longer, 1 / longer, 1.0]
+    turned, moving = turns.copy(), places.copy()
+    for k, turn in enumerate(rotations.from_axis_angle(step)):
+        turned[k + 1] = rotations.multiply(turn, turned[k])
+        moving[k + 1] = moving[k] + rotations.rotate(rotations.inverse(turned[k]), moved[k])
+    return turned, moving
 
 
 def unit(people: Sequence[tuple[Skeleton, Motion, Array, Array]]) -> float:

@@ -116,6 +116,14 @@ def turned(forms: Array, turns: Array) -> Array:
     return np.asarray((turn @ matrices @ np.swapaxes(turn, -1, -2))[:, _ROWS, _COLUMNS])
 
 
+def refocused(forms: Array, told: Array, turns: Array, longer: float) -> Array:
+    """Forms (F, 6) of frames that were looked at through a lens, as they are through one so many times longer; in the
+    first frame's axes. told, turns (F, 4): the camera's turn as it was taken for then, and as it is known now."""
+    own = turned(forms, told)
+    scale = np.array([longer, longer, 1.0])  # of a plane's normal: x and y of its rays become shorter
+    return turned(own * (scale[_ROWS] * scale[_COLUMNS]), rotations.inverse(turns))
+
+
 def matrix(forms: Array) -> Array | None:
     """(3, 3) the mean form of frames (F, 6), those without one left out; None when there is none."""
     told = forms[np.abs(forms).sum(-1) > 0]

@@ -19,6 +19,7 @@ from backend.progress import Progress
 from backend.stages import OBSERVATION
 from backend.store import FRAME, ObservationStore, RecordFile
 from backend.video import VideoInfo
+from backend.world.camera import FILM
 
 RATE = 30
 
@@ -43,10 +44,11 @@ def finish_capture(folder: Path, frames: int) -> int:
     try:
         with ObservationStore(part, {}) as store:
             chain = engines.choose({}, "cpu")
-            run = pipeline.Run(job, parse_people("all"), info, chain, AnalyticSolver(), store, progress)
+            run = pipeline.Run(job, parse_people("all"), info, chain, AnalyticSolver(), store, progress, FILM)
             ground, skeletons = pipeline.measure(run, pipeline.choose_people(run))
             persons = pipeline.solve(run, skeletons, ground)
-            write_takes(job, persons, ground.camera, store, provenance_of(job, info, "", chain, []), info, progress)
+            provenance = provenance_of(job, info, FILM, "", chain, [])
+            write_takes(job, persons, ground.camera, store, provenance, info, progress)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

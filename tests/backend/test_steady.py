@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.stages import Camera, Frame, Motion
 from backend.world.contacts import to_world
-from backend.world.steady import TurnMeter, latest_turn, steadied, tripod
+from backend.world.steady import TurnMeter, steadied, tripod
+from backend.world.travel import refocused
 
 SIZE, FOCAL = (640, 360), 700.0
 CENTRE = np.array([320.0, 180.0])
@@ -80,8 +83,9 @@ def test_a_person_in_the_way_is_kept_out() -> None:
 
 def test_a_blank_wall_says_nothing_and_says_so() -> None:
     blank = np.full((*SIZE[::-1], 3), 90, np.uint8)
-    turns, _ = measured([blank] * 5)
+    turns, meter = measured([blank] * 5)
     assert tripod(turns)
+    assert meter.unsure == 4
     scenes = [seen(background(seed=i), rotations.IDENTITY) for i in range(6)]  # a cut at every frame
     turns, meter = measured(scenes)
     assert meter.unsure == 5
@@ -93,7 +97,16 @@ def test_an_earlier_run_is_continued() -> None:
     turned = TurnMeter(CAMERA, truth[20])
     turns = [turned.turn(Frame(i, i / 30, seen(wall, truth[i]), 1.0), []) for i in range(20, 40)]
     assert np.degrees(rotations.angle_between(np.array(turns), truth[20:])).max() < 0.1
-    assert latest_turn({}) == pytest.approx(rotations.IDENTITY)
+
+
+@pytest.mark.parametrize("longer", [0.7, 1.5])
+def test_a_pan_told_through_another_lens_is_put_right(longer: float) -> None:
+    wall, truth = background(), path()
+    meter = TurnMeter(replace(CAMERA, focal=CAMERA.focal / longer))
+    told = np.array([meter.turn(Frame(i, i / 30, seen(wall, turn), 1.0), []) for i, turn in enumerate(truth)])
+    assert np.degrees(rotations.angle_between(told, truth)).max() > 3.0
+    turns, _ = refocused(told, np.zeros((len(told), 3)), longer)
+    assert np.degrees(rotations.angle_between(turns, truth)).max() < 0.5
 
 
 def test_a_person_seen_by_a_turning_camera_stands_still_in_the_world() -> None:

@@ -52,6 +52,15 @@ def test_a_reopened_store_continues_after_its_last_finished_frame(tmp_path):
         assert not store.complete
 
 
+def test_a_reopened_store_knows_how_far_the_camera_had_turned_though_nobody_was_seen(tmp_path):
+    turn = rotations.from_axis_angle([0.0, 0.4, 0.0])
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        np.testing.assert_array_equal(store.turned, rotations.IDENTITY)
+        store.append(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8), 1.0), [], turn=turn)
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        np.testing.assert_allclose(store.turned, turn, atol=1e-6)
+
+
 @pytest.mark.parametrize("lost", [1, OBSERVATION.itemsize - 1, OBSERVATION.itemsize])
 def test_what_a_killed_process_left_half_written_is_cut_off(tmp_path, lost):
     folder = tmp_path / "part"

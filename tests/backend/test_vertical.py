@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -54,6 +56,22 @@ def test_posts_tell_how_the_camera_is_held(pitch: float, roll: float) -> None:
     assert edges is not None
     down = rotations.rotate(camera, [0.0, 0.0, -1.0])
     assert np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ down))) < 1.0
+
+
+def test_edges_that_were_looked_at_through_another_lens_are_put_right() -> None:
+    camera, longer = looking(20.0, 5.0), 1.5
+    told = rotations.from_axis_angle([0.0, 0.1, 0.0])  # how the camera had turned
+    meter = VerticalMeter(replace(CAMERA, focal=FOCAL / longer))
+    form = meter.form(picture(camera, posts=14, beams=10), [], told)
+    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
+
+    def off(forms: Array, axes: Array) -> float:
+        edges = vertical.matrix(forms)
+        assert edges is not None
+        return float(np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ rotations.rotate(axes, down)))))
+
+    assert off(form[None], rotations.inverse(told)) > 4.0
+    assert off(vertical.refocused(form[None], told[None], IDENTITY[None], longer), IDENTITY) < 1.0
 
 
 def test_nothing_is_said_where_there_is_nothing() -> None:
