@@ -18,6 +18,7 @@ SEEN = 0.3  # confidence of a foot that is in sight
 FLOOR_REACH = 0.2  # m: feet planted this close to the floor stand on it; others on a step, a wall, a stage
 LONG = 0.3  # s: who stands that long shows that there is something to stand on; the top of a jump is shorter
 SAME_LEVEL = 0.1  # m
+FALLS, SOON = 0.02, 0.15  # m, s: the top of a hop is so much higher than what is shortly before or after
 
 
 def contact_points(skeleton: Skeleton, motion: Motion) -> Array:
@@ -68,8 +69,13 @@ def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tu
     held = hysteresis(
         (speed < width * SPEED[0]) & (lift < width * LIFT[0]), (speed > width * SPEED[1]) | (lift > width * LIFT[1])
     )
-    spans = [(k, span, float(np.median(height[span, k]))) for k in range(held.shape[1]) for span in _spans(held[:, k])]
-    supports = [0.0] + [h for _, span, h in spans if times[span.stop - 1] - times[span.start] >= LONG]
+    spans = [
+        (k, span, float(np.median(height[span, k])))
+        for k in range(held.shape[1])
+        for span in _spans(held[:, k])
+        if not _top_of_a_hop(height[:, k], span, times)
+    ]
+    supports = [0.0] + [h for _, span, h in spans if _lasts(span, times)]
 
     contacts, ground = np.zeros(held.shape, np.uint8), np.zeros(height.shape)
     for k, span, level in spans:
@@ -78,6 +84,18 @@ def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tu
             contacts[span, k] = 1
             ground[span, k] = 0.0 if abs(level) < FLOOR_REACH else level
     return contacts, ground
+
+
+def _lasts(span: slice, times: Array) -> bool:
+    return bool(times[span.stop - 1] - times[span.start] >= LONG)
+
+
+def _top_of_a_hop(height: Array, span: slice, times: Array) -> bool:
+    """Whether a point of height (T,) is in the air there, slow only because it is about to fall."""
+    before = height[np.searchsorted(times, times[span.start] - SOON) : span.start + 1]
+    after = height[span.stop - 1 : np.searchsorted(times, times[span.stop - 1] + SOON, side="right")]
+    level = np.median(height[span])
+    return not _lasts(span, times) and bool(max(before.min(), after.min()) < level - FALLS)
 
 
 def _spans(on: NDArray[np.bool_]) -> list[slice]:

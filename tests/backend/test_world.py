@@ -183,17 +183,23 @@ def test_a_long_take_settled_in_stretches_has_no_seams(monkeypatch: pytest.Monke
     assert np.abs(parts.shift - whole.shift).max() < 0.01
 
 
+def standing_path(times: np.ndarray) -> RootPath:
+    """Somebody who stands in front of a camera, as placed."""
+    frames = len(times)
+    feet = np.array([[-0.1, -0.05, -0.95], [-0.1, 0.15, -0.95], [0.1, -0.05, -0.95], [0.1, 0.15, -0.95]])
+    feet = np.tile(feet, (frames, 1, 1))
+    turned, ones = np.tile(rotations.IDENTITY, (frames, 2, 1)), np.ones((frames, 4))
+    pelvis, eye = np.tile([0.0, 0.0, 0.95], (frames, 1)), np.tile([0.0, -4.0, 1.5], (frames, 1))
+    return RootPath(times, pelvis, feet[:, ::2], feet, turned, 0.5 * ones, ones, np.zeros(frames), eye)
+
+
 def test_feet_stand_as_still_at_any_frame_rate() -> None:
     def slide(fps: int) -> float:
         """m/s of a standing person who seems to sway by a decimetre."""
         times = np.arange(4 * fps) / fps
-        pelvis = np.column_stack([0.1 * np.sin(4 * times), np.zeros(len(times)), np.full(len(times), 0.95)])
-        feet = np.tile(np.array([[-0.1, -0.05, -0.95], [-0.1, 0.15, -0.95], [0.1, -0.05, -0.95], [0.1, 0.15, -0.95]]),
-                       (len(times), 1, 1))  # fmt: skip
-        ankles, turned = feet[:, ::2], np.tile(rotations.IDENTITY, (len(times), 2, 1))
-        ones = np.ones((len(times), 4))
-        eye = np.tile([0.0, -4.0, 1.5], (len(times), 1))
-        root = settle(RootPath(times, pelvis, ankles, feet, turned, ones, ones, np.zeros(len(times)), eye))
+        path = standing_path(times)
+        path.pelvis[:, 0] = 0.1 * np.sin(4 * times)
+        root = settle(replace(path, still=np.ones((len(times), 4))))
         assert root.contacts.all()
         feet = root.pelvis + root.shift[:, 0]
         return float(np.linalg.norm(np.diff(feet, axis=0), axis=1).sum() / 4)
@@ -236,6 +242,20 @@ def test_a_wall_is_stood_on_and_the_top_of_a_jump_is_not() -> None:
     assert contacts[46:].all()
     assert not contacts[30:39].any()
     np.testing.assert_allclose(ground[contacts > 0], 1.2, atol=0.05)
+
+
+@pytest.mark.parametrize("fps", [30, 60, 120])
+@pytest.mark.parametrize("height", [0.1, 0.15])
+def test_a_low_hop_leaves_the_floor(height: float, fps: int) -> None:
+    speed = np.sqrt(2 * 9.81 * height)
+    times = np.arange(0, 2 + 2 * speed / 9.81, 1 / fps)
+    rise = np.clip(speed * (times - 1) - 0.5 * 9.81 * (times - 1) ** 2, 0, None)  # after a second
+    path = replace(standing_path(times), pelvis=np.column_stack([0 * rise, 0 * rise, 0.95 + rise]))
+    root = settle(path)
+    assert not root.contacts[rise > 0.01].any()
+    assert root.contacts[(times < 0.9) | (times > times[-1] - 0.9)].all()
+    feet = (root.pelvis + root.shift[:, 0])[:, 2] - 0.95
+    assert feet.max() > height - 0.035
 
 
 def test_people_of_unknown_size_share_one_floor() -> None:
