@@ -177,7 +177,7 @@ class VideoReader:
         table = self._times
         factor = max(1.0, max(self.info.width, self.info.height) / LONGEST_SIDE)
         size = max(1, round(self.info.width / factor)), max(1, round(self.info.height / factor))
-        index, time, slot = -1, 0.0, -1
+        index, time, slot, first = -1, 0.0, -1, 0
         with _open(self.info.path) as container:
             stream = _picture_stream(container, self.info.path)
             stream.thread_type = "AUTO"
@@ -187,9 +187,8 @@ class VideoReader:
                 first = max(self._first, int(np.searchsorted(table - zero, self._start - 1e-6)))
                 if 0 < first < len(table):
                     slot = self._slot(float(table[first - 1]) - zero)
-                    container.seek(int(table[first] / float(stream.time_base or 1)), stream=stream, backward=True)
             damage = _Damage()
-            for picture in _decoded(container, stream, damage):
+            for picture in _decoded_from(container, stream, table, first, damage):
                 if self._stop.is_set():
                     return
                 before, stamp = time, picture.time
@@ -201,6 +200,8 @@ class VideoReader:
                 else:
                     index = index + 1 if table is None else int(np.searchsorted(table, stamp - 1e-6))
                     time = stamp - zero
+                    if table is None and index and time < before + 1e-4:  # joined files begin again; some stamps repeat
+                        time = before + 1 / self.info.fps
                 if self._end is not None and time >= self._end - 1e-6:
                     return
                 if damage.fresh():
@@ -217,7 +218,9 @@ class VideoReader:
 
     def _slot(self, time: float, index: int = 0) -> int:
         """Which interval of 1/fps a picture falls into; thinning keeps the first one of each."""
-        return index if self._fps is None else int(np.floor(time * self._fps + 1e-3))
+        if self._fps is None:
+            return index
+        return int(np.floor(time * self._fps + max(1e-3, 2e-3 * self._fps)))  # stamps may be whole milliseconds
 
 
 def pictures_at(path: str | Path, times: list[float]) -> Iterator[Frame]:
@@ -235,8 +238,7 @@ def pictures_at(path: str | Path, times: list[float]) -> Iterator[Frame]:
         stream = _picture_stream(container, info.path)
         stream.thread_type = "AUTO"
         for index in sorted({int(np.clip(i, 0, len(table) - 1)) for i in indices}):
-            container.seek(int(table[index] / float(stream.time_base or 1)), stream=stream, backward=True)
-            for picture in _decoded(container, stream, _Damage()):
+            for picture in _decoded_from(container, stream, table, index, _Damage()):
                 if picture.time is not None and picture.time >= table[index] - 1e-6:
                     time = float(picture.time - table[0])
                     found = int(np.searchsorted(table, picture.time - 1e-6))
@@ -320,6 +322,34 @@ def _decoded(
             failures = 0
             damage.count += bool(picture.is_corrupt)
             yield picture
+
+
+def _decoded_from(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    table: NDArray[np.float64] | None,
+    index: int,
+    damage: _Damage,
+) -> Iterator[av.VideoFrame]:
+    """All pictures from one at or before that of table[index] on.
+
+    Not every container lands where it is told to: where the first picture comes too late, an earlier one is asked for.
+    """
+    if table is None or not 0 < index < len(table):  # from the beginning
+        yield from _decoded(container, stream, damage)
+        return
+    back = 0.0
+    while True:
+        start = max(float(table[index]) - back, 0.0)
+        container.seek(int(start / float(stream.time_base or 1)), stream=stream, backward=True)
+        pictures = _decoded(container, stream, damage)
+        first = next(pictures, None)
+        if start == 0.0 or (first is not None and first.time is not None and first.time <= table[index] + 1e-6):
+            break
+        back = 2 * back + 1.0
+    if first is not None:
+        yield first
+    yield from pictures
 
 
 def _length(container: av.container.InputContainer, stream: av.VideoStream) -> float:

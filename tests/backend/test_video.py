@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.core.errors import MocapError
-from backend.video import VideoReader, probe, video_hash
+from backend.video import VideoReader, pictures_at, probe, video_hash
 
 MILLISECONDS = Fraction(1, 1000)
 
@@ -123,6 +123,34 @@ def test_a_span_and_a_resumed_capture_number_pictures_alike(clip: Path) -> None:
     assert [(frame.index, number(frame.rgb)) for frame in span] == [(k, k) for k in range(8, 15)]
     rest = list(VideoReader(clip, first_frame=13))
     assert [(frame.index, number(frame.rgb)) for frame in rest] == [(k, k) for k in range(13, 20)]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "gop"), [("camera.mts", "libx264", 50), ("phone.mp4", "libx265", 8), ("old.avi", "mpeg4", 8)]
+)
+def test_files_that_cannot_be_jumped_into_exactly_lose_no_picture(
+    tmp_path: Path, name: str, codec: str, gop: int
+) -> None:
+    path = make_video(tmp_path / name, regular(24), (320, 240), codec, gop=gop)
+    for first in (1, 7, 8, 15, 23):
+        rest = list(VideoReader(path, first_frame=first))
+        assert [(frame.index, number(frame.rgb)) for frame in rest] == [(k, k) for k in range(first, 24)]
+    assert [frame.index for frame in pictures_at(path, [0.0, 0.29, 0.3, 0.9])] == [0, 7, 22]
+
+
+def test_times_that_repeat_or_begin_again_still_go_on(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "one.ts", regular(10))
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(path.read_bytes() * 2)
+    frames = list(VideoReader(joined))
+    assert len(frames) == 20
+    assert all(b.time > a.time for a, b in pairwise(frames))
+
+
+@pytest.mark.parametrize("fps", [24, 30, 60])
+def test_thinning_to_the_rate_that_there_is_keeps_all(tmp_path: Path, fps: int) -> None:
+    path = make_video(tmp_path / "rounded.mkv", regular(40, fps))  # Matroska's times are whole milliseconds
+    assert len(list(VideoReader(path, fps=fps))) == 40
 
 
 @pytest.mark.parametrize("first", [0, 3, 7, 12])
