@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import bpy
@@ -122,34 +123,45 @@ def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, clip_rate: floa
     Blender shows clip frame `scene frame + offset`, so the offset grows evenly: a curve of two keys, extended.
     """
     path = "background_images[0].image_user.frame_offset"
-    old = data.animation_data and data.animation_data.action
-    if old:
-        data.animation_data.action = None
-        if not old.users:  # Blender puts keys that somebody gave the camera into the same action
-            bpy.data.actions.remove(old)
+    action = data.animation_data.action if data.animation_data else None
+    curve = next((curve for curve in compat.curves(action) if curve.data_path == path), None) if action else None
     drift = clip_rate / scene_rate(scene) - 1.0
     if abs(drift) < 1e-6:
+        if curve:
+            compat.curve_owner(action, data).fcurves.remove(curve)
+            if not compat.curves(action):
+                bpy.data.actions.remove(action)
         data.background_images[0].image_user.frame_offset = 0
         return
-    owner = compat.curve_owner(bpy.data.actions.new(f"{data.name} clip"), data)
     # The value is cut to a whole number, towards zero: half a frame more makes that the nearest one.
-    offsets = np.array([0.0, FAR * drift]) + math.copysign(0.5, drift)
-    keys.write(owner, path, np.array([1.0, 1.0 + FAR]), offsets[:, None])
-    owner.fcurves[0].extrapolation = "LINEAR"
+    frames, offsets = np.array([1.0, 1.0 + FAR]), np.array([0.0, FAR * drift]) + math.copysign(0.5, drift)
+    if curve:
+        keys.rewrite(curve, frames, offsets)
+        return
+    owner = compat.curve_owner(action or bpy.data.actions.new(f"{data.name} clip"), data)
+    keys.write(owner, path, frames, offsets[:, None])
+    owner.fcurves.find(path).extrapolation = "LINEAR"
 
 
-def match_scene(scene: bpy.types.Scene, take: Take, cameras: list[bpy.types.Camera]) -> float:
-    """Resolution and frame rate of the clip for the scene; -> the factor by which keys have to be moved in time."""
+def match_scene(
+    scene: bpy.types.Scene, take: Take, cameras: Mapping[bpy.types.Camera, Take], actions: Iterable[bpy.types.Action]
+) -> float:
+    """Resolution and frame rate of a take's clip for the scene; -> how many times as many frames a second it has now.
+
+    cameras: of all clips in the scene, with a take of each; what they show stays in step. actions: keep their time."""
     before = scene_rate(scene)
     rate = float(take["fps"])
     scene.render.fps = max(1, round(rate))
     scene.render.fps_base = scene.render.fps / rate
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in take["image_size"])
     scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
-    for data in cameras:
-        _set_lens(scene, data, take)
+    factor = scene_rate(scene) / before
+    for action in actions:
+        keys.retime(action, factor)
+    for data, own in cameras.items():
+        _set_lens(scene, data, own)
         if data.background_images:
-            keep_in_step(scene, data, rate)
+            keep_in_step(scene, data, float(own["fps"]))
             if not compat.movies_are_upright():
-                _turn_upright(scene, data.background_images[0], take)
-    return scene_rate(scene) / before
+                _turn_upright(scene, data.background_images[0], own)
+    return factor

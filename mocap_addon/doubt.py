@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend.core.rotations import Array
 from ..backend.core.skeleton import INDEX
-from . import compat
+from . import compat, keys
 
 UNSURE = 0.3  # below this a limb is a guess
 SHORTEST = 0.2  # seconds; briefer doubts are not worth a look
@@ -96,11 +96,10 @@ def spans_of(action: bpy.types.Action, rate: float) -> list[Span]:
     frames = np.empty(0)
     for curve in compat.curves(action):
         if limb := wanted.get(curve.data_path):
-            points = np.empty(2 * len(curve.keyframe_points), np.float32)
-            curve.keyframe_points.foreach_get("co", points)
+            points = keys.of(curve)
             if not len(frames):
-                frames = points[::2].astype(float)
-            limbs[limb] = np.interp(frames, points[::2], points[1::2])
+                frames = points[:, 0]
+            limbs[limb] = np.interp(frames, *points.T)
     return spans(frames, limbs, rate) if limbs else []
 
 

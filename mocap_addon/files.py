@@ -22,7 +22,7 @@ def user_folder() -> Path:
 
 def takes_folder(preference: str) -> Path:
     """Where takes go: the folder of the preferences, else `mocap` beside the saved .blend, else the user folder."""
-    if preference:
+    if preference and (bpy.data.filepath or not preference.startswith("//")):  # beside what file, before it is saved?
         return Path(bpy.path.abspath(preference))
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "mocap"

@@ -39,6 +39,13 @@ def write(
         curve.update()
 
 
+def of(curve: bpy.types.FCurve) -> Array:
+    """(K, 2) frames and values of a curve's keys."""
+    points = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", points)
+    return points.reshape(-1, 2).astype(float)
+
+
 def rewrite(curve: bpy.types.FCurve, frames: Array, values: Array) -> None:
     """Other keys at `frames` (T,) with `values` (T,); the curve stays, with its modifiers and its look."""
     points = curve.keyframe_points

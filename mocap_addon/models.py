@@ -53,7 +53,7 @@ def start(*calls: tuple[str, ...]) -> None:
     global running
     if running is None:
         running = Errand(*calls)
-        bpy.app.timers.register(tick, first_interval=INTERVAL)
+        bpy.app.timers.register(tick, first_interval=INTERVAL, persistent=True)
 
 
 def tick() -> float | None:

@@ -1,6 +1,7 @@
 """The buttons."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
@@ -8,8 +9,9 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
-from . import camera, doctor, environment, files, keys, paths, people, preferences, runner, takes
+from . import camera, doctor, environment, files, paths, people, preferences, runner, takes
 from .capture import Capture, Request, load_take
+from .retarget import actions as retarget_actions
 from .setup import operators as setup
 from .translations import tr
 
@@ -347,13 +349,17 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
             self.report({"ERROR"}, tr("The take's file does not tell the size of its clip's picture."))
             return {"CANCELLED"}
         entries = scene.video_mocap.takes
-        cameras = {entry.camera.data for entry in entries if entry.camera and entry.clip == chosen(context).clip}
-        factor = camera.match_scene(scene, take, list(cameras))
-        for action in {action for entry in entries for action in takes.actions(entry)}:
-            keys.retime(action, factor)
+        cameras = {}
+        for entry in entries:
+            if entry.camera and entry.camera.data not in cameras and entry.path:
+                with suppress(MocapError):  # a file that is gone: its camera stays as it is
+                    cameras[entry.camera.data] = read_take(paths.absolute(entry.path))
+        cameras = {data: own for data, own in cameras.items() if "image_size" in own}
+        bodies = {action for entry in entries for action in takes.actions(entry)}
+        factor = camera.match_scene(scene, take, cameras, bodies | takes.camera_actions(entries))
+        retarget_actions.retime(scene, factor)
+        for action in bodies:
             scene.frame_end = max(scene.frame_end, int(action.frame_range[1]))
-        for action in {action for entry in entries if (action := takes.camera_action(entry))}:
-            keys.retime(action, factor)
         return {"FINISHED"}
 
 

@@ -45,6 +45,12 @@ def room_of(area: bpy.types.Area) -> Room:
     return Room(left, bottom, right, top)
 
 
+def on_screen(area: bpy.types.Area) -> bool:
+    """Whether a 3D view still is where it was: it goes when one is shown full size, or another workspace."""
+    windows = bpy.context.window_manager.windows
+    return any(area == other for window in windows for other in window.screen.areas) and area.type == "VIEW_3D"
+
+
 def over_view(area: bpy.types.Area, event: bpy.types.Event) -> bool:
     """Whether the mouse is over a 3D view's main region, and not over a sidebar or header that lies over it."""
     over = [
@@ -108,7 +114,7 @@ class Picker:
         from gpu_extras.presets import draw_texture_2d
 
         region, picture = bpy.context.region, self.scan.picture
-        if region.as_pointer() != self._region or picture is None:
+        if not on_screen(self.area) or region.as_pointer() != self._region or picture is None:
             return
         size, room = picture.size, room_of(self.area)
         left, bottom, factor = fitted(size, room)
@@ -194,6 +200,9 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
         if _active is None or people.latest is not _active.scan or not _active.scan.pictures:
             close()
             return {"CANCELLED"}
+        if not on_screen(_active.area):
+            close()
+            return {"CANCELLED"}
         if event.type in {"ESC", "RET", "NUMPAD_ENTER", "RIGHTMOUSE"} and event.value == "PRESS":
             area = _active.area
             close()
@@ -208,6 +217,10 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
             self._click(context, event)
             return {"RUNNING_MODAL"}
         return {"PASS_THROUGH"}
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends it: another file is opened."""
+        close()
 
     def _region(self) -> bpy.types.Region:
         return next(r for r in _active.area.regions if r.type == "WINDOW")

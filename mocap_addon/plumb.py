@@ -14,7 +14,7 @@ from ..backend.core.rotations import Array
 from ..backend.core.take import read_take
 from . import camera, overlay, paths
 from .operators import TakeOperator, chosen
-from .picker import over_view
+from .picker import on_screen, over_view
 from .take_operators import cannot_look, cannot_resolve
 from .translations import tr
 
@@ -61,8 +61,9 @@ class Plumb:
     def close(self) -> None:
         """Take the lines off the view."""
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
-        self.area.header_text_set(None)
-        self.area.tag_redraw()
+        if on_screen(self.area):
+            self.area.header_text_set(None)
+            self.area.tag_redraw()
 
     def tell(self) -> None:
         """Say in the view's header what can be done."""
@@ -96,6 +97,8 @@ class Plumb:
         import gpu
         from gpu_extras.batch import batch_for_shader
 
+        if not on_screen(self.area):
+            return
         region, sheet = bpy.context.region, self.sheet()
         if region.as_pointer() != self.region.as_pointer() or sheet is None or not self.lines:
             return
@@ -156,7 +159,7 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if _active is None or _active.seen_by is None:
+        if _active is None or _active.seen_by is None or not on_screen(_active.area):
             close()
             return {"CANCELLED"}
         if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":

@@ -5,7 +5,7 @@ Nothing here keeps a Blender object between two calls: undo replaces all of them
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,10 +124,15 @@ def present(entry: VideoMocapTake) -> bool:
     return entry.armature is not None and bool(entry.armature.users_scene)
 
 
+def shown_action(entry: VideoMocapTake) -> bpy.types.Action | None:
+    """The action that is on the armature."""
+    animation = entry.armature.animation_data if entry.armature else None
+    return animation.action if animation else None
+
+
 def own_action(entry: VideoMocapTake) -> bpy.types.Action | None:
     """The action that was captured, if it is still on the armature."""
-    animation = entry.armature.animation_data if entry.armature else None
-    action = animation.action if animation else None
+    action = shown_action(entry)
     return action if action and PROVENANCE in action else None
 
 
@@ -136,10 +141,11 @@ def actions(entry: VideoMocapTake) -> set[bpy.types.Action]:
     return {action for action in (own_action(entry), *entry.cleaning.actions()) if action}
 
 
-def camera_action(entry: VideoMocapTake) -> bpy.types.Action | None:
-    """How the take's camera moves, where it does; takes of one clip share it."""
-    animation = entry.camera.animation_data if entry.camera else None
-    return animation.action if animation else None
+def camera_actions(entries: Iterable[VideoMocapTake]) -> set[bpy.types.Action]:
+    """What animates the takes' cameras and their lenses; takes of one clip share them."""
+    seen_by = [entry.camera for entry in entries if entry.camera]
+    moving = [part.animation_data for camera in seen_by for part in (camera, camera.data)]
+    return {animation.action for animation in moving if animation and animation.action}
 
 
 def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Path, body: Skeleton) -> VideoMocapTake:

@@ -32,7 +32,7 @@ def read(scene: bpy.types.Scene, armature: bpy.types.Object, action: bpy.types.A
     """An action of a take's armature as motion, at the times of the keys of its location; contacts are zero."""
     curves = {(curve.data_path, curve.array_index): curve for curve in compat.curves(action)}
     place = f'pose.bones["{JOINTS[0]}"].location'
-    frames = keys_of(curves[place, 0])[:, 0]
+    frames = keys.of(curves[place, 0])[:, 0]
     root = np.stack([_values(curves.get((place, axis)), frames, 0.0) for axis in range(3)], axis=1)
     turned = np.empty((len(frames), COUNT, 4))
     for j, name in enumerate(JOINTS):
@@ -45,18 +45,11 @@ def read(scene: bpy.types.Scene, armature: bpy.types.Object, action: bpy.types.A
     return SourceMotion(times, body_of(armature), rotations.continuous(local), pelvis, contacts)
 
 
-def keys_of(curve: bpy.types.FCurve) -> Array:
-    """(K, 2) frames and values."""
-    points = np.empty(2 * len(curve.keyframe_points), np.float32)
-    curve.keyframe_points.foreach_get("co", points)
-    return points.reshape(-1, 2).astype(float)
-
-
 def _values(curve: bpy.types.FCurve | None, frames: Array, rest: float) -> Array:
     """(T,) what the curve says at the frames."""
     if curve is None:
         return np.full(len(frames), rest)
-    points = keys_of(curve)
+    points = keys.of(curve)
     if len(points) == len(frames) and np.allclose(points[:, 0], frames, atol=SAME_FRAME):
         return points[:, 1]
     return np.array([curve.evaluate(frame) for frame in frames])  # the animator took keys out or moved some
@@ -102,7 +95,7 @@ def _like(curve: bpy.types.FCurve | None, frames: Array, values: Array) -> Array
     """The values (T,), but to the last bit those that the curve has where nothing was meant to change."""
     if curve is None or len(curve.keyframe_points) != len(frames):
         return values
-    before = keys_of(curve)[:, 1]
+    before = keys.of(curve)[:, 1]
     return np.where(np.abs(values - before) < ROUNDING, before, values)
 
 
@@ -111,5 +104,5 @@ def checksum(action: bpy.types.Action) -> str:
     told = 0
     for curve in compat.curves(action):
         if curve.data_path.startswith("pose.bones["):
-            told = zlib.crc32(keys_of(curve)[:, 1].tobytes(), told)
+            told = zlib.crc32(keys.of(curve)[:, 1].tobytes(), told)
     return f"{told:08x}"

@@ -7,6 +7,7 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from .. import camera, takes
+from ..picker import over_view
 from ..translations import N_, tr
 from . import loop, stage, world
 
@@ -109,14 +110,18 @@ class VIDEO_MOCAP_OT_clean_floor_pick(CleaningOperator, bpy.types.Operator):
             return self._end(context, {"CANCELLED"})
         if event.type != "LEFTMOUSE" or event.value != "PRESS":
             return {"PASS_THROUGH"}  # looking around goes on
-        region = next((r for r in context.area.regions if r.type == "WINDOW"), None)
-        x, y = event.mouse_x - region.x, event.mouse_y - region.y
-        if not (0 <= x < region.width and 0 <= y < region.height):
+        if stage.obstacle(chosen(context)) or context.area is None or not over_view(context.area, event):
             return self._end(context, {"CANCELLED"})
+        region = next(r for r in context.area.regions if r.type == "WINDOW")
+        x, y = event.mouse_x - region.x, event.mouse_y - region.y
         view = context.area.spaces.active.region_3d
         start = view3d_utils.region_2d_to_origin_3d(region, view, (x, y))
         along = view3d_utils.region_2d_to_vector_3d(region, view, (x, y))
         return self._end(context, self._put(context, start, along))
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends it: another file is opened."""
+        self._end(context, {"CANCELLED"})
 
     def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
         context.window.cursor_modal_restore()

@@ -19,7 +19,7 @@ from ...backend.core import rotations
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
 from ...backend.core.take import read_take
-from .. import compat, takes
+from .. import compat, keys, takes
 from ..retarget.model import SourceMotion
 from ..retarget.sources import grounded
 from ..translations import N_
@@ -28,7 +28,8 @@ from .properties import SETTINGS, VideoMocapCleaning, VideoMocapContact
 from .recipe import INSTANT, Span, clean, to_contacts, to_spans
 
 WRITTEN = "video_mocap_written"  # custom property of a cleaned action: a checksum of the keys that we wrote
-APPLIED = "video_mocap_world"  # custom property of a camera: turn and shift of the clip's world that were applied
+# Custom properties of a camera: turn and shift of the clip's world, all of it, and the part that was applied.
+MOVED, APPLIED = "video_mocap_moved", "video_mocap_world"
 NOWHERE = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 SHARED = ("pivot", "facing", "lean_forward", "lean_left", "turn", "lift", "together")
 
@@ -175,6 +176,9 @@ def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
 
 
 def _assign(entry: takes.VideoMocapTake, action: bpy.types.Action) -> None:
+    shown = takes.shown_action(entry)
+    if shown and shown not in entry.cleaning.actions():
+        shown.use_fake_user = True  # somebody's own: it would be lost with the file
     compat.assign(entry.armature, action)
 
 
@@ -219,10 +223,24 @@ def _plain(value: object) -> object:
 
 
 def _move_camera(view: bpy.types.Object, turn: Array, shift: Array) -> None:
-    """Turn (4,) and shift (3,) of the clip's world, beside the camera's own keys."""
-    place = np.array(view.location)
+    """Turn (4,) and shift (3,) of the clip's world. Beside the camera's own place, where that stands; where it travels
+    its keys have to move: turned paths lie elsewhere at every moment."""
+    before = np.array(view.get(MOVED, NOWHERE))
+    action = view.animation_data.action if view.animation_data else None
+    path = [curve for curve in compat.curves(action) if curve.data_path == "location"] if action else []
+    if len(path) == 3 and len({len(curve.keyframe_points) for curve in path}) == 1:
+        path.sort(key=lambda curve: curve.array_index)
+        frames, places = np.moveaxis(np.stack([keys.of(curve) for curve in path], axis=-1), 1, 0)
+        own = rotations.rotate(rotations.inverse(before[:4]), places - before[4:])
+        for curve, when, moved in zip(path, frames.T, (rotations.rotate(turn, own) + shift).T, strict=True):
+            keys.rewrite(curve, when, moved)
+        view.delta_location = (0.0, 0.0, 0.0)
+    else:
+        place = np.array(view.location)
+        view.delta_location = rotations.rotate(turn, place) + shift - place
     view.delta_rotation_quaternion = turn
-    view.delta_location = rotations.rotate(turn, place) + shift - place
+    view[MOVED] = [*map(float, turn), *map(float, shift)]
+    view.update_tag()
 
 
 # ---- the end of it
@@ -238,10 +256,8 @@ def apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
         if obstacle(each) is None:
             _apply(scene, each)
     view = entry.camera
-    if view and entry.cleaning.together:
-        turn, place = np.array(view.delta_rotation_quaternion), np.array(view.location)
-        shift = np.array(view.delta_location) + place - rotations.rotate(turn, place)
-        view[APPLIED] = [*turn.tolist(), *shift.tolist()]
+    if view and entry.cleaning.together and MOVED in view:
+        view[APPLIED] = list(view[MOVED])
 
 
 def _apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
@@ -287,8 +303,9 @@ def back_to_raw(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
         other.cleaning.base == other.cleaning.raw and not other.cleaning.cleaned for other in others
     ):
         _move_camera(entry.camera, rotations.IDENTITY, np.zeros(3))
-        if APPLIED in entry.camera:
-            del entry.camera[APPLIED]
+        for name in (MOVED, APPLIED):
+            if name in entry.camera:
+                del entry.camera[name]
 
 
 def forget(entry: takes.VideoMocapTake) -> None:

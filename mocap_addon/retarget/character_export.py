@@ -58,6 +58,8 @@ def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]
     stage = bpy.data.scenes.new(scene.name)
     try:
         stage.render.fps, stage.render.fps_base = scene.render.fps, scene.render.fps_base
+        for name in ("system", "scale_length", "length_unit"):
+            setattr(stage.unit_settings, name, getattr(scene.unit_settings, name))
         stage.frame_start, stage.frame_end = _played(armature, scene)
         for part in (armature, *_skins(armature)):
             stage.collection.objects.link(part)

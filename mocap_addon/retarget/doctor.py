@@ -149,6 +149,8 @@ def _behaviour(armature: bpy.types.Object, mapping: Mapping, options: Options) -
     """What measuring the bones tells; a linked armature cannot be posed before it is an override."""
     if armature.library is not None or armature.data.pose_position == "REST":
         return
+    if armature.animation_data and armature.animation_data.use_tweak_mode:
+        return  # said above already: nothing can be posed
     try:
         measured, mapping, _ = character.prepare(armature, mapping, options)
     except MocapError:

@@ -134,7 +134,13 @@ def test_matching_the_scene_to_the_clip_keeps_everything_in_time(bpy, scene, ent
         assert entry.camera.keyframe_insert("location", frame=frame)
         assert entry.camera.animation_data.action
     before = scene.render.fps / scene.render.fps_base
+    lens = entry.camera.data
+    assert lens.keyframe_insert("dof.aperture_fstop", frame=51)
     assert bpy.ops.video_mocap.match_scene() == {"FINISHED"}
+    curves = {curve.data_path: curve for curve in addon.compat.curves(lens.animation_data.action)}
+    assert not any("frame_offset" in path for path in curves)  # the clip runs as the scene does
+    focus = curves["dof.aperture_fstop"]
+    assert focus.keyframe_points[0].co[0] == pytest.approx(1.0 + 50 * scene.render.fps / scene.render.fps_base / before)
     rate = scene.render.fps / scene.render.fps_base
     assert rate == pytest.approx(float(take["fps"]), rel=1e-5)
     assert [scene.render.resolution_x, scene.render.resolution_y] == list(take["image_size"])

@@ -65,7 +65,7 @@ def shown(addon, scene, entry):
 
 
 def keys_of(addon, action) -> dict[tuple[str, int], np.ndarray]:
-    return {(c.data_path, c.array_index): addon.cleaning.actions.keys_of(c) for c in addon.compat.curves(action)}
+    return {(c.data_path, c.array_index): addon.keys.of(c) for c in addon.compat.curves(action)}
 
 
 def same(one, two) -> bool:
@@ -235,7 +235,8 @@ def test_keys_changed_by_hand_are_never_overwritten(bpy, addon, scene, entry, se
     assert not settings.edited
 
 
-def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, entry, settings, take_file, ops):
+@pytest.mark.parametrize("travels", [False, True])
+def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, entry, settings, take_file, ops, travels):
     addon.capture.load_take(scene, take_file)
     entry, other = scene.video_mocap.takes
     other.key = entry.key.partition(":")[0] + ":2"
@@ -244,29 +245,40 @@ def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, en
     view.rotation_mode, view.location = "QUATERNION", (1.0, -4.0, 1.5)
     view.rotation_quaternion = (0.7, 0.7, 0.1, 0.1)
     entry.camera = other.camera = view
-    scene.frame_set(20)
+    for frame in (1, 20, 40) if travels else ():
+        view.location.x += 0.7
+        view.keyframe_insert("location", frame=frame)
 
     def seen():
-        bpy.context.view_layer.update()
-        inside = view.matrix_world.inverted()
-        return [np.array(inside @ e.armature.pose.bones["head"].matrix.translation) for e in (entry, other)]
+        places = []
+        for frame in (1, 20, 33):
+            scene.frame_set(frame)
+            inside = view.matrix_world.inverted()
+            places += [inside @ e.armature.pose.bones["head"].matrix.translation for e in (entry, other)]
+        scene.frame_set(20)
+        return np.array(places)
 
     before = seen()
     scene.video_mocap.active_take = 0
     settings = entry.cleaning
     settings.turn, settings.lean_left, settings.lift = 1.0, 0.2, 0.3
-    scene.frame_set(20)
-    assert np.abs(np.array(seen()) - before).max() < 1e-3
+    assert np.abs(seen() - before).max() < 1e-3
     assert ops.clean_apply() == {"FINISHED"}
     settings.turn = -0.5
-    scene.frame_set(20)
-    assert np.abs(np.array(seen()) - before).max() < 1e-3
+    assert np.abs(seen() - before).max() < 1e-3
     for index in (0, 1):
         scene.video_mocap.active_take = index
         assert ops.clean_raw() == {"FINISHED"}
-    scene.frame_set(20)
-    assert np.abs(np.array(seen()) - before).max() < 1e-3
+    assert np.abs(seen() - before).max() < 1e-3
     assert np.abs(np.array(view.delta_location)).max() < 1e-6
+
+
+def test_an_action_of_the_users_own_is_not_lost(bpy, addon, entry, settings):
+    settings.lift = 0.1
+    own = bpy.data.actions.new("By hand")
+    addon.compat.assign(entry.armature, own)
+    settings.lift = 0.2
+    assert entry.armature.animation_data.action == settings.cleaned and own.use_fake_user
 
 
 def test_the_cleaned_take_is_what_goes_onto_a_character(bpy, addon, scene, entry, settings, ops):
