@@ -72,8 +72,9 @@ def looking(head: Array, face: Array) -> Array:
         flat, wanted = _centred(points[..., :2], weight), _centred(seen, weight)
         w = weight[..., None]
         scale = (w * flat * wanted).sum((1, 2)) / (w * flat**2).sum((1, 2))
-        # A head that was thought to look the other way tells no size; it keeps what it had.
-        off = np.where(scale > 0, 1.0, 0.0)[:, None, None] * (wanted / np.maximum(scale, 1e-6)[:, None, None] - flat)
+        # As long as the head is thought to look elsewhere the two hardly agree, and say nothing about the size.
+        least = 0.5 * np.sqrt((w * wanted**2).sum((1, 2)) / (w * flat**2).sum((1, 2)))
+        off = wanted / np.maximum(scale, least)[:, None, None] - flat  # metres
         # A turn r moves a point p by r x p.
         x, y, z = np.moveaxis(points, -1, 0)
         zero = np.zeros_like(x)

@@ -204,7 +204,8 @@ def test_names_of_takes_are_never_used_twice(addon, tmp_path):
 
 def test_takes_of_an_unsaved_file_go_to_the_users_folder(bpy, addon):
     assert not bpy.data.filepath
-    assert addon.files.takes_folder("") == addon.files.user_folder() / "takes"
+    for preference in ("", "//mocap"):
+        assert addon.files.takes_folder(preference) == addon.files.user_folder() / "takes"
     assert MODULE in sys.modules
 
 

@@ -181,6 +181,18 @@ def test_exporting_leaves_the_window_in_its_scene(bpy, addon, retarget, tmp_path
     assert bpy.context.window.scene == scene and len(bpy.data.scenes) == 3
 
 
+def test_an_exported_character_is_as_large_as_the_scenes_units_say(bpy, addon, retarget, tmp_path):
+    rig, scene = rigs.build(addon, bpy), bpy.context.scene
+    tall = rig.dimensions.z
+    scene.unit_settings.scale_length = 0.01
+    retarget.character_export.write_character(scene, rig, tmp_path / "hero.fbx")
+    scene.unit_settings.scale_length = 1.0
+    known = set(bpy.data.objects)
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "hero.fbx"))
+    (again,) = (thing for thing in set(bpy.data.objects) - known if thing.type == "ARMATURE")
+    assert again.dimensions.z == pytest.approx(0.01 * tall, rel=0.2)  # the ends of the last bones are others
+
+
 def test_command_line_puts_several_takes_onto_tracks(bpy, addon, character, take, tmp_path, retarget, motion):
     retarget.export.write_bvh(tmp_path / "run.bvh", motion)
     output = tmp_path / "out.blend"

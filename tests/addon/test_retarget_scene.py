@@ -99,6 +99,18 @@ def test_push_to_nla_and_again(bpy, addon, rig, settings):
     assert (low - high).length > 0.01
 
 
+@pytest.mark.parametrize("nla", [False, True])
+def test_another_frame_rate_takes_actions_and_strips_along(bpy, addon, rig, settings, nla):
+    settings.nla = nla
+    bpy.ops.video_mocap.retarget()
+    action = next(action for action in bpy.data.actions if addon.retarget.actions.MARK in action)
+    first, last = action.frame_range
+    addon.retarget.actions.retime(bpy.context.scene, 2.0)
+    assert tuple(action.frame_range) == pytest.approx((2 * first - 1, 2 * last - 1))
+    for strip in rig.animation_data.nla_tracks[0].strips if nla else ():
+        assert (strip.frame_start, strip.frame_end) == pytest.approx((2 * first - 1, 2 * last - 1))
+
+
 def test_the_table_shows_what_was_recognised_and_can_be_changed(bpy, addon, rig, settings):
     rows = {row.name: row for row in settings.rows}
     assert rows["Left upper arm"].bone == "mixamorig:LeftArm" and rows["Left upper arm"].confidence > 0.9
@@ -219,6 +231,16 @@ def test_the_check_names_each_obstacle_and_its_cure(bpy, addon, retarget, rig):
     assert any("does not obey" in line and "mixamorig:LeftLeg" in line and "IK" in line for line in lines), lines
     assert any("Drivers" in line and "mixamorig:Head" in line for line in lines)
     assert any("Limits on: mixamorig:RightLeg" in line for line in lines)
+
+
+def test_the_check_says_that_a_strip_is_being_tweaked(bpy, addon, retarget, rig, settings):
+    settings.nla = True
+    bpy.ops.video_mocap.retarget()
+    rig.animation_data.nla_tracks[0].select = rig.animation_data.nla_tracks[0].strips[0].select = True
+    rig.animation_data.use_tweak_mode = True
+    assert rig.animation_data.use_tweak_mode
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(rig))
+    assert any("tweaked" in line.what for line in retarget.doctor.examine(rig, mapping))
 
 
 def test_no_humanoid_is_refused(bpy, addon, settings):

@@ -40,6 +40,16 @@ def test_a_head_turns_to_where_its_face_looks(
     assert left < 0.3 * was + 1.5
 
 
+def test_a_head_that_was_taken_to_look_elsewhere_is_not_flung_anywhere() -> None:
+    random = np.random.default_rng(4)
+    aside = rotations.normalize(random.normal(size=(400, 3))) * np.radians(random.uniform(60, 150, (400, 1)))
+    before = rotations.multiply(rotations.from_axis_angle(aside), FRONT)
+    seen = rays(FRONT[None], np.array([0.1, -0.2, 3.0])) + random.normal(0, 5e-4, (400, len(face.PLACES), 2))
+    found = face.looking(before, seen)
+    away = np.minimum(rotations.angle_between(found, before), rotations.angle_between(found, FRONT))
+    assert np.degrees(away).max() < 60.0
+
+
 def test_one_point_far_off_has_little_say() -> None:
     head = FRONT[None]
     seen = rays(head, np.array([0.0, 0.0, 3.0]))
