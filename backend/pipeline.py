@@ -99,7 +99,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
             run = follow(run)
             takes = finish(run, sha256, observations_path(job.output))
         except MocapError as error:
-            if error.code in ("no-person", "person-missing") or not len(store):
+            if error.code == "no-person" or not len(store):
                 store.remove()  # there is nothing to continue
             raise
         store.remove()
@@ -379,7 +379,8 @@ def _expected_frames(job: Job, info: VideoInfo) -> int:
 def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
     """What the observations depend on."""
     return {
-        "video": sha256, "start": job.start, "end": job.end, "people": job.people, "fps": job.fps, "focal": job.focal,
+        "video": sha256, "start": job.start, "end": job.end, "most": parse_people(job.people).most, "fps": job.fps,
+        "focal": job.focal,
         "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
         "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr)),
     }  # fmt: skip

@@ -193,7 +193,9 @@ def test_range_inside_the_clip(person, folder):
 
 
 def test_a_person_who_is_not_there(person, folder):
-    assert "id1" in refused("person-missing", person, folder / "take.npz", "--people", "id7")
+    result = backend("capture", person, "-o", folder / "take.npz", "--people", "id7")
+    assert result.returncode == CODES["person-missing"][0] and not (folder / "take.npz").exists()
+    assert "[person-missing]" in result.stderr and "id1" in result.stderr
 
 
 def test_output_below_a_file(person, folder, tmp_path):

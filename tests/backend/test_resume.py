@@ -119,6 +119,15 @@ def test_a_continued_capture_gives_the_same_take(video, tmp_path):
     assert np.median(apart) < 2.0  # pixels of a 300 pixel picture
 
 
+def test_after_a_wrong_choice_of_people_nothing_is_looked_at_again(video, tmp_path, monkeypatch):
+    output = tmp_path / "take.npz"
+    with pytest.raises(pipeline.MocapError, match="id7"):
+        pipeline.capture(Job(video, output, people="id7"), lambda message: None, lambda: False)
+    seen = watch_tracker(monkeypatch)
+    assert pipeline.capture(Job(video, output, people="id1"), lambda message: None, lambda: False) == [output]
+    assert seen == [] and not (tmp_path / "take.npz.part").exists()
+
+
 def test_other_settings_do_not_continue(video, tmp_path, monkeypatch):
     output = tmp_path / "take.npz"
     capture_until(video, output, "track", 10)
