@@ -96,26 +96,41 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     keys, corners, left = _least_explained(records, camera, measured)
     if left < LESS:  # a turn does
         return 1.0
-    tried: dict[int, float] = {}
+    measured, times = measured[keys], times[keys] - times[keys][0]
+    tried: dict[int, tuple[Path, float]] = {}
+
+    def attempt(step: int, start: Path | None = None) -> None:
+        """Look for a path through this lens, or only near one that another lens has; the best one is kept."""
+        background = Background(corners, replace(camera, focal=LENS**step * camera.focal))
+        if start is None:
+            path = _follow(background, measured, times, 6, lambda known: None)
+        else:
+            everything = Window(slice(1, len(times)), background.seen(0, len(times)), 6, measured, times)
+            path, _ = adjusted(start, everything, (TAIL,))
+        left = _mean_squares(path, background)
+        if step not in tried or left < tried[step][1]:
+            tried[step] = path, left
 
     def unexplained(step: int) -> float:
-        if step not in tried:
-            tick(len(tried), 2 * LENSES + 1)
-            background = Background(corners, replace(camera, focal=LENS**step * camera.focal))
-            path = _follow(background, measured[keys], times[keys] - times[keys][0], 6, lambda known: None)
-            tried[step] = _mean_squares(path, background)
-        return tried[step]
+        return tried[step][1]
 
     best = 0
     while abs(best) < LENSES:  # downhill from what it was taken for
-        nearby = min((best - 1, best, best + 1), key=unexplained)
-        if nearby == best:
-            low, middle, high = (unexplained(step) for step in (best - 1, best, best + 1))
+        nearby = (best - 1, best, best + 1)
+        for step in nearby:
+            if step not in tried:
+                tick(len(tried), 2 * LENSES + 1)
+                attempt(step)
+        for step, other in ((best, best - 1), (best, best + 1), (best - 1, best), (best + 1, best)):
+            attempt(step, tried[other][0])  # the search may have gone astray through one lens, and not through the next
+        lowest = min(nearby, key=unexplained)
+        if lowest == best:
+            low, middle, high = map(unexplained, nearby)
             if middle > min(WORTH * unexplained(0), CLEAR):
                 break
             aside = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-9)  # where a parabola is lowest
             return float(LENS ** (best + aside))
-        best = nearby
+        best = lowest
     return 1.0  # any lens will do, or none: all that is seen lies in one plane, say
 
 
