@@ -140,9 +140,11 @@ DEVICES = ("cpu", "cuda", "mps")  # where published networks may run; all else r
 
 @dataclass(frozen=True)
 class Chain:
-    """The engines of one capture, chosen and able to run."""
+    """The engines of one capture, chosen and able to run. seen: of stages that are over and not run again, what their
+    engines said of themselves (`describe`)."""
 
     names: dict[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, stage: str, job: Job) -> Any:
         """Build the engine of a stage; this may take seconds."""
@@ -163,7 +165,8 @@ class Chain:
 
     def describe(self) -> dict[str, Any]:
         """What a take says about the engines it was made with."""
-        return {stage: {"name": self.names[stage], **engine.describe()} for stage, engine in self._engines().items()}
+        told = {stage: engine for stage, engine in self._engines().items() if stage not in self.seen}
+        return {**self.seen, **{stage: {"name": self.names[stage], **told[stage].describe()} for stage in told}}
 
     def lookers_described(self) -> dict[str, Any]:
         """The part of `describe` that observations depend on: who tracks, and who looks at the pictures."""
@@ -174,8 +177,8 @@ class Chain:
         return {stage: ENGINES[stage][name] for stage, name in self.names.items()}
 
 
-def choose(engines: Mapping[str, str], device: str) -> Chain:
-    """The chain with the user's choices in it, defaults elsewhere.
+def choose(engines: Mapping[str, str], device: str, seen: Mapping[str, Any] | None = None) -> Chain:
+    """The chain with the user's choices in it, defaults elsewhere. seen: see `Chain`.
 
     Raises MocapError bad-request, package-missing, models-missing, engine-unavailable or device-missing.
     """
@@ -189,9 +192,9 @@ def choose(engines: Mapping[str, str], device: str) -> Chain:
         if name not in ENGINES[stage]:
             known = ", ".join(ENGINES[stage])
             raise MocapError("engine-unavailable", f"Stage {stage} has no engine {name!r}; it has {known}.")
-    chain = Chain({stage: engines.get(stage, next(iter(ENGINES[stage]))) for stage in ENGINES})
+    chain = Chain({stage: engines.get(stage, next(iter(ENGINES[stage]))) for stage in ENGINES}, seen or {})
     for stage, name in chain.names.items():
-        if obstacle := ENGINES[stage][name].obstacle():
+        if stage not in chain.seen and (obstacle := ENGINES[stage][name].obstacle()):
             raise obstacle
     return chain
 

@@ -73,12 +73,15 @@ class LiveView:
         progress: Progress,
     ) -> None:
         """camera: a level one; wanted: whether the user asked for a track, as far as is known by now."""
-        self._solver, self._camera = solver, camera
+        self._solver, self._level, self._camera = solver, camera, camera
         self._wanted, self._progress = wanted, progress
         self._people: dict[int, LivePerson] = {}
 
-    def add(self, time: float, sightings: Sequence[Sighting]) -> None:
-        """Take in what was seen in the frame at `time` seconds."""
+    def add(self, time: float, sightings: Sequence[Sighting], cut: bool = False) -> None:
+        """Take in what was seen in the frame at `time` seconds. cut: it begins another shot."""
+        if cut:
+            self.finish()
+            self._camera = self._level
         for track, observation in sightings:
             person = self._people.setdefault(track, LivePerson())
             person.add(observation)

@@ -7,6 +7,7 @@ no take. About 0.6 kB a person and frame.
                     `versions`, `warnings` of the capture
     frames (F,)     number and time of every frame that was looked at (`store.FRAME`)
     camera (F,)     how the camera moved (`store.CAMERA`)
+    cuts (C,)       which of them begin another shot (`store.CUT`)
     person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`, and what further
                             networks saw), frames without them left out
 
@@ -31,7 +32,7 @@ from .core.errors import MocapError
 from .core.rotations import Array
 from .core.take import NpzWriter, read_take
 from .stages import OBSERVATION
-from .store import CAMERA, FRAME, ObservationStore, RecordFile, writing
+from .store import CAMERA, CUT, FRAME, ObservationStore, RecordFile, writing
 from .video import VideoInfo
 
 FORMAT = 1
@@ -50,6 +51,7 @@ def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> 
     records = {
         "frames": store.frames,
         "camera": store.camera,
+        "cuts": store.cuts,
         **{f"person-{track}": store.person(track) for track in store.seen},
     }
     with writing(path), NpzWriter(path) as file:
@@ -84,8 +86,10 @@ def restore(path: Path, folder: Path) -> ObservationStore:
                     if name.startswith("person-"):
                         _unpack(archive, name, record, store.person(int(name.removeprefix("person-")[:-4])))
                 _unpack(archive, "frames.npy", FRAME, store.frames)
-                if "camera.npy" in archive.namelist():  # older versions followed no camera that travels
-                    _unpack(archive, "camera.npy", CAMERA, store.camera)
+                # Older versions followed no camera that travels, and saw no cuts.
+                for name, dtype, target in (("camera", CAMERA, store.camera), ("cuts", CUT, store.cuts)):
+                    if f"{name}.npy" in archive.namelist():
+                        _unpack(archive, f"{name}.npy", dtype, target)
         except MocapError:
             store.remove()
             raise

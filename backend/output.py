@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -37,11 +37,13 @@ _PACKAGES = ("numpy", "av", "opencv-python-headless", "ai-edge-litert", "onnxrun
 
 @dataclass(frozen=True)
 class SolvedPerson:
-    """One person after the last stage, T frames. solved: T records of SOLVED; root: where pelvis and feet settle;
-    turns (T, 4), places (T, 3) metres: how the camera had turned and where it had got to; None where it stood still."""
+    """One person after the last stage, T frames. camera: of the shot that they are seen in; solved: T records of
+    SOLVED; root: where pelvis and feet settle; turns (T, 4), places (T, 3) metres: how the camera had turned and where
+    it had got to; None where it stood still."""
 
     track: int
     skeleton: Skeleton
+    camera: Camera
     solved: RecordFile
     times: Array
     root: Settled
@@ -59,25 +61,30 @@ def claimed_folder(output: Path) -> Path:
 def write_takes(
     job: Job,
     persons: list[SolvedPerson],
-    camera: Camera,
     store: ObservationStore,
     provenance: dict[str, Any],
     info: VideoInfo,
     progress: Progress,
+    more: Sequence[tuple[Path, Path]] = (),
 ) -> list[Path]:
-    """Write one take a person, and the index when there are several. -> the takes' paths, in the order of tracks."""
+    """Write one take a person, and the index when there are several. -> the takes' paths, in the order of tracks.
+
+    more: files that appear together with the takes, each as it lies in the store and as it shall be called.
+    """
     total = sum(len(person.times) for person in persons)
     finished: list[tuple[Path, Path]] = []
     done = 0
     for person in persons:
         path = take_paths(job.output, person.track if len(persons) > 1 else None)
         grown = store.folder / path.name
-        told = {**provenance, "track": person.track, "name": person_name(person.track)}
+        shot = store.shot_of(person.track)
+        told = {**provenance, "track": person.track, "name": person_name(person.track), "shot": shot}
         with writing(path), NpzWriter(grown) as file:
-            _write_take(file, person, camera, store, told, info, partial(progress.stage, "write", done, total))
+            _write_take(file, person, store, told, info, partial(progress.stage, "write", done, total))
         finished.append((grown, path))
         done += len(person.times)
     takes = [path for _, path in finished]
+    finished += more
     if len(persons) > 1:
         finished.append((_write_index(store.folder, job.output, persons, takes, provenance), index_path(job.output)))
     progress.stage("write", total, total)
@@ -90,13 +97,12 @@ def write_takes(
 def _write_take(
     file: NpzWriter,
     person: SolvedPerson,
-    camera: Camera,
     store: ObservationStore,
     provenance: dict[str, Any],
     info: VideoInfo,
     tick: Callable[[], None],
 ) -> None:
-    count, rest = len(person.times), person.skeleton.offsets
+    count, rest, camera = len(person.times), person.skeleton.offsets, person.camera
     rate = store.frame_rate or info.fps
     spans = [slice(i, min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
 

@@ -42,8 +42,9 @@ from .observations import MOMENT, keep, relative, track_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
+from .shots import marked
 from .stages import BodySolver, Camera, Motion, Rooter, Tracker
-from .store import BLOCK, CAMERA, ObservationStore, RecordFile, Seen
+from .store import BLOCK, CAMERA, ObservationStore, RecordFile, Seen, Shot
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
@@ -97,7 +98,7 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
         try:
             track(run)
             run = follow(run)
-            takes = finish(run, sha256, observations_path(job.output))
+            takes = finish(run, sha256)
         except MocapError as error:
             if error.code == "no-person" or not len(store):
                 store.remove()  # there is nothing to continue
@@ -106,16 +107,19 @@ def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], b
     return takes
 
 
-def finish(run: Run, sha256: str, observations: Path) -> list[Path]:
-    """From what was tracked to the takes. observations: the file that keeps it; written here when it is not there."""
+def finish(run: Run, sha256: str, observations: Path | None = None) -> list[Path]:
+    """From what was tracked to the takes. observations: the file that keeps it; None: written beside the takes."""
     people = choose_people(run)
-    ground, skeletons = measure(run, people)
-    persons = solve(run, skeletons, ground)
+    grounds, skeletons = measure(run, people)
+    persons = solve(run, skeletons, grounds)
     provenance = provenance_of(run.job, run.info, run.lens, sha256, run.chain, run.store.warnings)
-    if observations == observations_path(run.job.output):
-        keep(run.store, observations, provenance)
+    kept: list[tuple[Path, Path]] = []
+    if observations is None:
+        observations = observations_path(run.job.output)
+        kept = [(run.store.folder / observations.name, observations)]
+        keep(run.store, kept[0][0], provenance)
     provenance["observations"] = relative(observations, run.job.output.parent)
-    return write_takes(run.job, persons, ground.camera, run.store, provenance, run.info, run.progress)
+    return write_takes(run.job, persons, run.store, provenance, run.info, run.progress, kept)
 
 
 def track(run: Run) -> None:
@@ -128,55 +132,76 @@ def track(run: Run) -> None:
     total = _expected_frames(job, run.info)
     for code, what in store.warnings:
         progress.warn(code, what)
-    for done, (time, sightings) in enumerate(store.replay(), 1):
-        live.add(time, sightings)
+    for done, (time, sightings, cut) in enumerate(store.replay(), 1):
+        live.add(time, sightings, cut)
         progress.stage("track", done, max(total, done))
     if not store.complete:
         tracker: Tracker = run.chain.make("track", job)
         tracker.resume(store.last())
         camera, lines = TurnMeter(level_camera(run.info), store.turned), VerticalMeter(level_camera(run.info))
-        key, next_key = -1, -np.inf
+        key, next_key, shot = -1, -np.inf, len(store.cuts)
+
+        def end_path() -> None:
+            """It ends where the shot does."""
+            ending = camera.corners.records()
+            store.corners(shot).append(ending[ending["frame"] > key])
+
         with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
-            with closing(looked(tracker.track(reader), run.chain.lookers(job), store.record)) as tracked:
+            with closing(looked(tracker.track(marked(reader)), run.chain.lookers(job), store.record)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
                     regions = [seen.observation["roi"] for seen in sightings]
+                    if frame.cut:
+                        end_path()
+                        next_key, shot = -np.inf, shot + 1
                     turn = camera.turn(frame, regions)
                     for seen in sightings:
                         seen.observation["turn"] = turn
                     if camera.fresh and frame.time > next_key:
-                        store.corners.append(camera.corners.records())
+                        store.corners(shot).append(camera.corners.records())
                         key, next_key = frame.index, frame.time + travel.KEY - 1e-3
                     store.append(frame, sightings, lines.form(frame, regions, turn), turn)
-                    live.add(frame.time, sightings)
+                    live.add(frame.time, sightings, frame.cut)
                     _warn(run, reader.warnings)
                     progress.stage("track", done, max(total, done))
             _warn(run, reader.warnings)
-        ending = camera.corners.records()
-        store.corners.append(ending[ending["frame"] > key])  # the path ends where the clip does
+        end_path()
         del tracker, tracked
         released()
         if camera.unsure > UNSURE * len(store):
             what = f"The background could not be followed in {camera.unsure} frames: the camera may have turned there."
             _warn(run, [("camera-unsure", what)])
+        if cuts := [f"{time:.2f} s" for time in store.cuts.column("time")]:
+            what = f"The video cuts to another picture at {', '.join(cuts)}: people are captured anew in each shot."
+            _warn(run, [("video-cut", what)])
         store.mark_complete()
     live.finish()
     progress.stage("track", len(store), len(store))
 
 
 def follow(run: Run) -> Run:
-    """Where a camera that travels has been: the store knows then. -> the run with its lens, if that was not known."""
-    store, info = run.store, run.info
-    times, told = store.frames.column("time"), store.camera.column("told").astype(float)
-    keys = np.searchsorted(store.frames.column("index"), np.unique(store.corners.column("frame")))
+    """Where a camera that travels has been: the store knows then. -> the run with its lens, if that was not known.
+
+    The longest shot tells the lens of all."""
+    store, info, shots = run.store, run.info, run.store.shots()
+    index, times = store.frames.column("index"), store.frames.column("time")
+    told = store.camera.column("told").astype(float)
+    keys = [np.searchsorted(index, np.unique(store.corners(shot.number).column("frame"))) for shot in shots]
     tick = partial(run.progress.stage, "camera")
     longer = 1.0
     if info.focal_35mm is None:
-        longer = travel.lens(store.corners, level_camera(info), times[keys], told[keys], tick)
+        longest = max(range(len(shots)), key=lambda shot: len(keys[shot]))
+        seen = times[keys[longest]], told[keys[longest]]
+        longer = travel.lens(store.corners(longest), level_camera(info), *seen, tick)
         info = info if longer == 1.0 else with_lens(info, longer * focal_35mm(info))
-    path = travel.camera_path(store.corners, level_camera(info), times[keys], told[keys], tick)
-    # A mere turn, told frame by frame, is known better than from key frames, unless it was told by another lens.
-    if path is not None and (path.place.any() or longer != 1.0):
-        store.move_camera(*travel.between(path, times[keys], told[keys], times, told))
+    turns, places, better = told.copy(), np.zeros((len(told), 3)), False
+    for (number, rows), own in zip(shots, keys, strict=True):
+        path = travel.camera_path(store.corners(number), level_camera(info), times[own], told[own], tick)
+        # A mere turn, told frame by frame, is known better than from key frames, unless it was told by another lens.
+        if path is not None and (path.place.any() or longer != 1.0):
+            turns[rows], places[rows] = travel.between(path, times[own], told[own], times[rows], told[rows])
+            better = True
+    if better:
+        store.move_camera(turns, places)
     return replace(run, info=info)
 
 
@@ -202,25 +227,39 @@ def choose_people(run: Run) -> list[int]:
         raise MocapError("no-person", "No person was found in the video.")
     if run.choice.points:
         return sorted({track_at(run.store, list(lasting), *point) for point in run.choice.points})
-    return choose_tracks(run.choice, _summary(lasting))
+    if run.choice.track is not None:
+        return choose_tracks(run.choice, _summary(lasting))
+    shots = _by_shot(run.store, list(lasting))
+    return [t for _, people in shots for t in choose_tracks(run.choice, _summary({t: lasting[t] for t in people}))]
 
 
-def measure(run: Run, people: list[int]) -> tuple[Ground, dict[int, Skeleton]]:
-    """What holds for the whole clip: every person's bone lengths, and where camera and people stand over the floor."""
-    store = run.store
-    ground, _ = _measured(run, people, level_camera(run.info))
-    if store.travels and not ground.unit:
-        what = "The camera seems to travel, but no feet show how far: people may seem to travel instead."
-        _warn(run, [("camera-travels", what)])
-    ground, skeletons = _measured(run, people, ground.camera)  # how people lean, so how long they are, shows only now
+def _by_shot(store: ObservationStore, people: Iterable[int]) -> list[tuple[Shot, list[int]]]:
+    """Shots with the people (tracks) who are seen in them."""
+    own = {track: store.shot_of(track) for track in people}
+    together = [(shot, [track for track in own if own[track] == shot.number]) for shot in store.shots()]
+    return [(shot, here) for shot, here in together if here]
+
+
+def measure(run: Run, people: list[int]) -> tuple[dict[int, Ground], dict[int, Skeleton]]:
+    """What holds for a whole shot: every person's bone lengths, and where camera and people stand over the floor."""
+    grounds: dict[int, Ground] = {}
+    skeletons: dict[int, Skeleton] = {}
+    for shot, here in _by_shot(run.store, people):
+        ground, _ = _measured(run, shot, here, level_camera(run.info))
+        if run.store.travels(shot) and not ground.unit:
+            what = "The camera seems to travel, but no feet show how far: people may seem to travel instead."
+            _warn(run, [("camera-travels", what)])
+        ground, bones = _measured(run, shot, here, ground.camera)  # how people lean, so how long they are, shows now
+        grounds.update(dict.fromkeys(here, ground))
+        skeletons.update(bones)
     for track, skeleton in skeletons.items():
         run.progress.track(track, skeleton.offsets.astype(np.float32))
     run.progress.stage("measure", len(people), len(people))
-    return ground, skeletons
+    return grounds, skeletons
 
 
-def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict[int, Skeleton]]:
-    """The same, given what is known of the camera."""
+def _measured(run: Run, shot: Shot, people: list[int], camera: Camera) -> tuple[Ground, dict[int, Skeleton]]:
+    """The same for one shot, given what is known of the camera."""
     solver, store = run.solver, run.store
     seen: dict[int, tuple[Skeleton, Motion, Array, Array]] = {}
     for done, track in enumerate(people):
@@ -229,35 +268,39 @@ def _measured(run: Run, people: list[int], camera: Camera) -> tuple[Ground, dict
         skeleton = solver.measure(samples, camera)
         motion = solver.solve(samples, skeleton, camera)
         seen[track] = skeleton, motion, samples["turn"].astype(float), store.places(samples["frame"]).astype(float)
-    unit = travel.unit(list(seen.values())) if store.travels else 0.0
+    unit = travel.unit(list(seen.values())) if store.travels(shot) else 0.0
     motions = {
         track: (skeleton, steadied(motion, turns, unit * places))
         for track, (skeleton, motion, turns, places) in seen.items()
     }
-    verticals = vertical.refocused(*store.verticals(), focal_35mm(run.info) / run.lens)
-    ground = replace(find_ground(motions, camera, run.job.tilt, verticals, _plumb(run, people, camera)), unit=unit)
+    verticals = vertical.refocused(*store.verticals(shot), focal_35mm(run.info) / run.lens)
+    plumb = _plumb(run, shot, people, camera)
+    ground = replace(find_ground(motions, camera, run.job.tilt, verticals, plumb), unit=unit)
     return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
 
 
-def _plumb(run: Run, people: list[int], camera: Camera) -> Array | None:
-    """(3, 3) what the lines that somebody drew say of the vertical, see `vertical.drawn`; None without any."""
-    if not run.job.plumb:
+def _plumb(run: Run, shot: Shot, people: list[int], camera: Camera) -> Array | None:
+    """(3, 3) what lines that somebody drew in a shot say of the vertical, see `vertical.drawn`; None without any."""
+    lines = np.array(run.job.plumb).reshape(-1, 5)
+    drawn = np.abs(run.store.frames.column("time") - lines[:, :1]).argmin(1)
+    lines = lines[(drawn >= shot.rows.start) & (drawn < shot.rows.stop)]
+    if not len(lines):
         return None
-    lines = np.array(run.job.plumb)
     times = np.concatenate([run.store.times(track) for track in people])
     turns = np.concatenate([run.store.turns(track) for track in people])
     when = np.abs(times - lines[:, :1]).argmin(1)
     return vertical.drawn(lines[:, 1:].reshape(-1, 2, 2), turns[when], camera)
 
 
-def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[SolvedPerson]:
+def solve(run: Run, skeletons: dict[int, Skeleton], grounds: dict[int, Ground]) -> list[SolvedPerson]:
     """Rotations, root and contacts of everyone, in the world."""
     solver, store, progress = run.solver, run.store, run.progress
     total, done = sum(store.seen[track].frames for track in skeletons), 0
     rooter: Rooter | None = run.chain.make("root", run.job)
-    unit = ground.unit if rooter is None else 0.0  # published networks find the path without the camera's
     persons = []
     for track, body in skeletons.items():
+        ground = grounds[track]
+        unit = ground.unit if rooter is None else 0.0  # published networks find the path without the camera's
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
@@ -279,7 +322,8 @@ def solve(run: Run, skeletons: dict[int, Skeleton], ground: Ground) -> list[Solv
             root = settle(path)
         else:
             root = _rooted(run, rooter, track, spool, path, body, ground, still)
-        persons.append(SolvedPerson(track, body, spool, times, root, *((None, None) if still else (turns, places))))
+        path_of_camera = (None, None) if still else (turns, places)
+        persons.append(SolvedPerson(track, body, ground.camera, spool, times, root, *path_of_camera))
     progress.stage("solve", total, total)
     return persons
 
@@ -359,7 +403,10 @@ def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[int], 
                 except MocapError:  # nobody is there: told once the clip is through
                     known[point] = None
         most = len(choice.points) - len(known) if choice.points else choice.most
-        return track in known.values() or track in choose_tracks(PeopleChoice(most=most), _summary(store.seen))
+        if track in known.values():
+            return True
+        here = {t: seen for t, seen in store.seen.items() if store.shot_of(t) == store.shot_of(track)}
+        return track in choose_tracks(PeopleChoice(most=most), _summary(here))
 
     return asked
 

@@ -20,6 +20,8 @@ from .progress import Progress
 from .world import travel
 from .world.camera import focal_35mm, with_lens
 
+SEEING = {"track", "keypoints"}  # stages that need the video, and are over
+
 
 def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
     """Solve a capture again. -> the takes written; those that are there already stay.
@@ -28,7 +30,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
     """
     progress = Progress(emit, cancelled)
     progress.stage("prepare", 0, 0)
-    if seeing := set(asked.engines) & {"track", "keypoints"}:
+    if seeing := set(asked.engines) & SEEING:
         what = f"Another engine for {', '.join(sorted(seeing))} needs the video."
         raise MocapError("bad-request", what, "Capture it again.")
     about = read_about(asked.observations)
@@ -40,14 +42,15 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
         end=settings["end"],
         people=asked.people or settings["people"],
         fps=settings["fps"],
-        device=settings["device"],
+        device=settings["device"] if settings["device"] in engines.devices() else "cpu",  # captured elsewhere
         engines={**_used(about["engines"]), **asked.engines},
         focal=settings["focal"] if asked.focal is None else asked.focal,
         tilt=settings["tilt"] if asked.tilt is None else asked.tilt,
         plumb=settings.get("plumb", ()) if asked.plumb is None else asked.plumb,  # older captures know none
     )
     choice = parse_people(job.people)
-    chain = engines.choose(job.engines, job.device)
+    seen = {stage: engine for stage, engine in about["engines"].items() if stage in SEEING}
+    chain = engines.choose(job.engines, job.device, seen)
     before, info = info, with_lens(info, job.focal)
     folder = claimed_folder(job.output)
     store = restore(asked.observations, folder)
@@ -60,7 +63,9 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
             longer = focal_35mm(info) / focal_35mm(before)
             if longer != 1.0 and len(store.camera):
                 turns, places = (store.camera.column(name).astype(float) for name in ("turn", "place"))
-                store.move_camera(*travel.refocused(turns, places, longer))
+                for _, rows in store.shots():
+                    turns[rows], places[rows] = travel.refocused(turns[rows], places[rows], longer)
+                store.move_camera(turns, places)
             lens = about["video"].get("looked_at_through", focal_35mm(before))  # older captures did not say
             run = Run(job, choice, info, chain, chain.body(job), store, progress, lens)
             return finish(run, about["video"]["sha256"], asked.observations)

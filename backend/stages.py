@@ -33,12 +33,14 @@ OBSERVATION = np.dtype(
 
 
 class Frame(NamedTuple):
-    """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is made smaller)."""
+    """One decoded, upright picture. `scale` full-size pixels make one pixel of `rgb` (large video is made smaller).
+    cut: another shot begins here, see `shots`."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls on a frame
     time: float
     rgb: NDArray[np.uint8]
     scale: float
+    cut: bool = False
 
 
 class Roi(NamedTuple):
@@ -73,7 +75,8 @@ class Detector(Protocol):
 
 
 class Tracker(Protocol):
-    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout.
+    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout a shot, and
+    another one in another shot.
 
     Closing the generator of `track` stops its threads at once.
     """

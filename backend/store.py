@@ -5,7 +5,8 @@ The folder TAKE.npz.part beside the output holds
     manifest.json         what the observations depend on: with another video, span or setting the store starts anew
     frames.bin            one FRAME record per finished frame
     camera.bin            one CAMERA record with each of them
-    corners.bin           CORNER records of key frames
+    cuts.bin              one CUT record for each frame that begins another shot
+    corners-<shot>.bin    CORNER records of key frames
     person-<track>.bin    one OBSERVATION record per frame that the person is seen in
     warnings.jsonl        [code, what] of everything the user was warned of
     tracked               exists once the last frame of the span is in
@@ -26,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,11 +39,12 @@ from .core.rotations import Array
 from .stages import OBSERVATION, Frame, Sighting
 
 FRAME = np.dtype([("index", "<i4"), ("time", "<f8"), ("vertical", "<f4", (6,))])  # the last: see `world.vertical`
-# The camera's turn since the first frame, as told while the clip was looked at and as known afterwards, and where it
-# had got to, first frame's axes, in a unit of its own; see `world.steady` and `world.travel`.
+# The camera's turn since the first frame of its shot, as told while the clip was looked at and as known afterwards, and
+# where it had got to, that frame's axes, in a unit of its own; see `world.steady` and `world.travel`.
 CAMERA = np.dtype([("told", "<f4", (4,)), ("turn", "<f4", (4,)), ("place", "<f4", (3,))])
 # A corner of the background, full-size pixels; see `world.corners`.
 CORNER = np.dtype([("frame", "<i4"), ("name", "<i8"), ("place", "<f4", (2,))])
+CUT = np.dtype([("row", "<i4"), ("time", "<f8")])  # the frame that begins another shot, counted among the finished ones
 BLOCK = 256  # records that are in memory at a time
 
 # What observations are rounded to, as parts of a pixel, of a metre and of confidence 1: far below what the models can
@@ -138,6 +140,13 @@ class Seen:
         self.size += float((observations["roi"][:, 2] * observations["consistency"]).sum())
 
 
+class Shot(NamedTuple):
+    """What is seen between two cuts: its number, and its rows among the frames."""
+
+    number: int
+    rows: slice
+
+
 class ObservationStore:
     """The observations of one capture; a context manager that holds the folder's lock."""
 
@@ -157,7 +166,7 @@ class ObservationStore:
         try:
             self.frames = RecordFile(folder / "frames.bin", FRAME)
             self.camera = RecordFile(folder / "camera.bin", CAMERA)
-            self.corners = RecordFile(folder / "corners.bin", CORNER)
+            self.cuts = RecordFile(folder / "cuts.bin", CUT)
             if not self._recover(json.loads(json.dumps(key))):
                 self._start(key)
         except BaseException:
@@ -171,6 +180,20 @@ class ObservationStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.close()
+
+    def corners(self, shot: int) -> RecordFile:
+        """The CORNER records of one shot, in the order of time."""
+        return RecordFile(self.folder / f"corners-{shot}.bin", CORNER)
+
+    def shots(self) -> list[Shot]:
+        """What the clip's cuts make of it; one shot where there are none."""
+        cuts = self.cuts.read(0, len(self.cuts))["row"].tolist()
+        return [Shot(*shot) for shot in enumerate(map(slice, [0, *cuts], [*cuts, len(self)]))]
+
+    def shot_of(self, track: int) -> int:
+        """The number of the shot that a person is seen in: nobody is followed across a cut."""
+        cuts = self.cuts.read(0, len(self.cuts))["time"]
+        return int(np.searchsorted(cuts, self.seen[track].first, side="right"))
 
     def append(
         self,
@@ -186,6 +209,8 @@ class ObservationStore:
                 observation[name] = np.round(observation[name] * parts) / parts
             self.person(track).append(observation)
             self.seen.setdefault(track, Seen()).add(observation)
+        if frame.cut:
+            self.cuts.append(np.array((len(self), frame.time), CUT))
         self.camera.append(np.array((turn, turn, (0.0, 0.0, 0.0)), CAMERA))
         self.frames.append(np.array((frame.index, frame.time, vertical), FRAME))
 
@@ -207,20 +232,20 @@ class ObservationStore:
         told = self.camera.read(max(len(self.camera) - 1, 0), len(self.camera))["told"]
         return told[0].astype(float) if len(told) else rotations.IDENTITY
 
-    def verticals(self) -> tuple[Array, Array, Array]:
-        """(F, 6) what the frames said about the vertical, see `world.vertical`, those that said nothing left out; the
-        camera's turn in them, (F, 4) as told then and (F, 4) as known now."""
-        forms, camera = self.frames.column("vertical").astype(float), self.camera.read(0, len(self))
+    def verticals(self, shot: Shot) -> tuple[Array, Array, Array]:
+        """(F, 6) what a shot's frames said about the vertical, see `world.vertical`, those that said nothing left out;
+        the camera's turn in them, (F, 4) as told then and (F, 4) as known now."""
+        forms = self.frames.column("vertical")[shot.rows].astype(float)
+        camera = self.camera.read(shot.rows.start, shot.rows.stop)
         said = forms.any(-1)
         if not len(camera):  # kept by an older version
             resting = np.tile(rotations.IDENTITY, (said.sum(), 1))
             return forms[said], resting, resting
         return forms[said], camera["told"][said].astype(float), camera["turn"][said].astype(float)
 
-    @property
-    def travels(self) -> bool:
-        """Whether the camera is known to have travelled."""
-        return bool(self.camera.column("place").any())
+    def travels(self, shot: Shot) -> bool:
+        """Whether a shot's camera is known to have travelled."""
+        return bool(self.camera.column("place")[shot.rows].any())
 
     def places(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         """(n, 3) where the camera had got to in frames (n,) of the video, see CAMERA; zeros where it rests."""
@@ -260,14 +285,16 @@ class ObservationStore:
         span = float(ends[1][0] - ends[0][0]) if ends else 0.0
         return (len(self) - 1) / span if span > 0 else None
 
-    def replay(self) -> Iterator[tuple[float, list[Sighting]]]:
-        """The finished frames again, each with its time and its sightings."""
+    def replay(self) -> Iterator[tuple[float, list[Sighting], bool]]:
+        """The finished frames again, each with its time, its sightings, and whether it begins another shot."""
+        cuts = set(self.cuts.column("time").tolist())
         cursors = {track: _records(self.person(track)) for track in sorted(self.seen)}
         heads = {track: next(cursor) for track, cursor in cursors.items()}
         for frames in self.frames.blocks():
             for frame in frames:
                 here = [track for track, head in heads.items() if head["frame"] == frame["index"]]
-                yield float(frame["time"]), [Sighting(track, heads[track]) for track in here]
+                sightings = [Sighting(track, heads[track]) for track in here]
+                yield float(frame["time"]), sightings, float(frame["time"]) in cuts
                 for track in here:
                     following = next(cursors[track], None)
                     if following is None:
@@ -316,7 +343,11 @@ class ObservationStore:
             return False
         self.frames.truncate(len(self))
         self.camera.truncate(len(self))
-        self.corners.truncate(int((self.corners.column("frame") < self.next_frame).sum()))
+        self.cuts.truncate(int((self.cuts.column("row") < len(self)).sum()))
+        for shot in range(len(self.cuts) + 1):
+            corners = self.corners(shot)
+            corners.truncate(int((corners.column("frame") < self.next_frame).sum()))
+        self.corners(len(self.cuts) + 1).truncate(0)  # of a shot whose first frame was not finished
         for path in self.folder.glob("person-*.bin"):
             track = int(path.stem.removeprefix("person-"))
             person, seen = self.person(track), Seen()

@@ -92,6 +92,7 @@ class VideoMocapTake(bpy.types.PropertyGroup):
         name="Video", description="The captured video", subtype="FILE_PATH", options=compat.RELATIVE_PATH
     )
     track: bpy.props.IntProperty(name="Person", description="Number of the person in the video")
+    shot: bpy.props.IntProperty(name="Shot", description="Number of the shot in the video, which may be cut")
     armature: bpy.props.PointerProperty(name="Armature", description="The captured person", type=bpy.types.Object)
     camera: bpy.props.PointerProperty(name="Camera", description="The clip's camera", type=bpy.types.Object)
     collection: bpy.props.PointerProperty(
@@ -117,6 +118,11 @@ def find(scene: bpy.types.Scene, key: str) -> VideoMocapTake | None:
 def of_capture(scene: bpy.types.Scene, capture: str) -> list[VideoMocapTake]:
     """All takes of one capture."""
     return [entry for entry in scene.video_mocap.takes if entry.key.startswith(capture + ":")]
+
+
+def of_world(scene: bpy.types.Scene, entry: VideoMocapTake) -> list[VideoMocapTake]:
+    """All takes that share a take's world and camera: those of the same shot of one capture."""
+    return [other for other in of_capture(scene, entry.key.partition(":")[0]) if other.shot == entry.shot]
 
 
 def present(entry: VideoMocapTake) -> bool:
@@ -262,16 +268,18 @@ def _new_action(entry: VideoMocapTake) -> bpy.types.Action:
 
 
 def add_camera(look_up: Callable[[], tuple[bpy.types.Scene, VideoMocapTake] | None], take: Take) -> Iterator[None]:
-    """Give a take its camera: the one that another take of the capture has, or a new one. look_up: as above."""
+    """Give a take its camera: the one that another take of the shot has, or a new one. look_up: as above."""
     path = camera.path_of(take)
     yield
     if (found := look_up()) is None:
         return
     scene, entry = found
-    others = of_capture(scene, entry.key.partition(":")[0])
+    entry.shot = int(take.provenance.get("shot", 0))
+    others = of_world(scene, entry)
     shared = next((other.camera for other in others if other.camera and other.camera.users_scene), None)
     clip = paths.absolute(entry.clip)
-    entry.camera = shared or camera.build(scene, f"{clip.stem} camera", take, path, clip, entry.collection)
+    name = f"{clip.stem} camera {entry.shot + 1}" if entry.shot else f"{clip.stem} camera"
+    entry.camera = shared or camera.build(scene, name, take, path, clip, entry.collection)
     yield
 
 

@@ -56,10 +56,14 @@ class BlazePoseTracker:
         self._most = None if most is None else most + _SPARE
         self._threads = max(1, threads)
         self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(pose), HandModel(), FaceModel()
-        self._tracks: list[Track] = []
-        self._doubts = Doubts()
         self._resumed: dict[int, np.void] = {}
         self._next_number = 1
+        self._start()
+
+    def _start(self) -> None:
+        """Nobody has been seen yet."""
+        self._tracks: list[Track] = []
+        self._doubts = Doubts()
         self._searched = self._searched_finely = self._searched_lost = -np.inf
         self._small_people = False
         self._rejected: list[tuple[float, Roi]] = []
@@ -91,6 +95,9 @@ class BlazePoseTracker:
     def _follow(self, frame: Frame, pool: ThreadPoolExecutor) -> list[Track]:
         """Find everybody's body in this frame."""
         time = frame.time
+        if frame.cut:
+            self._start()
+            self._resumed.clear()
         for number, record in self._resumed.items():
             look = recall(record, frame.scale)
             colours = torso_colours(frame.rgb, look.points)

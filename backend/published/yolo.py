@@ -139,6 +139,9 @@ class YoloTracker:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _sightings(self, frame: Frame, detections: Detections, pool: ThreadPoolExecutor) -> list[Sighting]:
+        if frame.cut:
+            self._follower.reset()
+            self._people, self._numbers, self._earlier = {}, {}, {}
         rows = np.asarray(self._follower.update(detections, frame.rgb[..., ::-1]), float).reshape(-1, 8)
         boxes = {self._number(int(row[4]), row[:4] * frame.scale): row[:4] for row in rows}
         self._earlier = {}

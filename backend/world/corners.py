@@ -33,18 +33,13 @@ class Corners:
 
     def see(self, frame: Frame) -> NDArray[np.intp]:
         """Follow all corners into the next picture. -> rows of those that are still there; the others are gone."""
-        height, width = frame.rgb.shape[:2]
-        scale = min(1.0, WIDTH / max(height, width))
-        small = cv2.resize(frame.rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        before, now = self._gray, np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
-        self._gray, self.full, self._index = now, frame.scale / scale, frame.index
+        before, now = self._gray, small_gray(frame.rgb)
+        self._gray, self._index = now, frame.index
+        self.full = frame.scale * max(frame.rgb.shape[:2]) / max(now.shape)
         rows = np.zeros(0, np.intp)
         if before is not None and before.shape == now.shape and len(self.places):
-            moved, there = _flow(before, now, self.places)
-            back, here = _flow(now, before, moved)
-            inside = ((moved >= 1) & (moved < np.array(now.shape[::-1]) - 1)).all(1)
-            rows = np.flatnonzero(there & here & inside & (np.abs(back - self.places).max(1) < BACK))
-            self.places = moved
+            self.places, there = followed(before, now, self.places)
+            rows = np.flatnonzero(there)
         self.places, self.names = self.places[rows], self.names[rows]
         return rows
 
@@ -63,8 +58,7 @@ class Corners:
         wanted = MOST - len(self.places)
         if wanted <= 0:
             return 0
-        found = cv2.goodFeaturesToTrack(self._gray, wanted, QUALITY, APART, mask=mask, blockSize=BLOCK)
-        new = np.zeros((0, 2), np.float32) if found is None else np.asarray(found, np.float32)[:, 0]
+        new = found(self._gray, wanted, mask)
         self.places = np.concatenate([self.places, new])
         self.names = np.concatenate([self.names, self._index * NAMES + np.arange(len(new))])
         return len(new)
@@ -74,6 +68,30 @@ class Corners:
         records = np.empty(len(self.names), CORNER)
         records["frame"], records["name"], records["place"] = self._index, self.names, self.places * self.full
         return records
+
+
+def small_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture that corners are followed in."""
+    scale = min(1.0, WIDTH / max(rgb.shape[:2]))
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def found(gray: NDArray[np.uint8], most: int, mask: NDArray[np.uint8] | None = None) -> NDArray[np.float32]:
+    """The best corners (N, 2) of a picture, where the mask is not 0."""
+    best = cv2.goodFeaturesToTrack(gray, most, QUALITY, APART, mask=mask, blockSize=BLOCK)
+    return np.zeros((0, 2), np.float32) if best is None else np.asarray(best, np.float32)[:, 0]
+
+
+def followed(
+    before: NDArray[np.uint8], now: NDArray[np.uint8], places: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where corners (N, 2) of one picture are in the next, and whether they are there: followed back, they come out
+    where they were."""
+    moved, there = _flow(before, now, places)
+    back, here = _flow(now, before, moved)
+    inside = ((moved >= 1) & (moved < np.array(now.shape[::-1]) - 1)).all(1)
+    return moved, there & here & inside & (np.abs(back - places).max(1) < BACK)
 
 
 def _flow(

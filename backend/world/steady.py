@@ -27,11 +27,16 @@ _TRIES = 60
 
 
 class TurnMeter:
-    """Measures the camera's turn since the first frame, frame by frame."""
+    """Measures the camera's turn since the first frame of its shot, frame by frame."""
 
     def __init__(self, camera: Camera, turned: Array = rotations.IDENTITY) -> None:
         """camera: focal length and centre in full-size pixels; turned: where an earlier run had got to."""
         self._camera = camera
+        self.unsure = 0  # frames in which the background said nothing
+        self._start(turned)
+
+    def _start(self, turned: Array) -> None:
+        """Nothing has been followed yet."""
         self.corners = Corners()
         self._key = np.array(turned, float)  # the turn at the key frame
         self._turn = self._key
@@ -40,14 +45,15 @@ class TurnMeter:
         self._calm = 0
         self._sure = True  # whether the last frame that was looked at told the turn
         self.fresh = False  # whether the last frame was looked at
-        self.unsure = 0  # frames in which the background said nothing
         self._random = np.random.default_rng(0)
 
     def turn(self, frame: Frame, people: list[Array]) -> Array:
-        """(4,) quaternion: a direction seen along d in the first frame's camera axes is now seen along rotate(q, d).
+        """(4,) quaternion: a direction seen along d in the shot's first camera axes is now seen along rotate(q, d).
 
         people: regions (x, y, side, angle) in full-size pixels, which corners are kept out of.
         """
+        if frame.cut:
+            self._start(rotations.IDENTITY)
         self._calm += 1
         self.fresh = self._calm <= CALM or self._calm % STEP == 0
         if self.fresh:

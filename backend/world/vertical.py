@@ -37,12 +37,12 @@ class VerticalMeter:
         self._count = 0
 
     def form(self, frame: Frame, people: list[Array], turn: Array) -> Array:
-        """(6,) upper triangle of the frame's form in the first frame's camera axes; zeros where nothing was found or
+        """(6,) upper triangle of the frame's form in the shot's first camera axes; zeros where nothing was found or
         the frame was left out.
 
         people: regions (x, y, side, angle) in full-size pixels, whose edges do not count; turn (4,): see `TurnMeter`.
         """
-        self._count += 1
+        self._count = 1 if frame.cut else self._count + 1
         if (self._count - 1) % EVERY:
             return np.zeros(FORM)
         planes, lengths = self._edges(frame, people)

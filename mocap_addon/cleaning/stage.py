@@ -197,7 +197,7 @@ def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.Vi
     """Floor, upright and facing for everyone of the clip, and for its camera; -> the others that this moves."""
     settings, moved = entry.cleaning, []
     with quiet():
-        for other in takes.of_capture(scene, entry.key.partition(":")[0]):
+        for other in takes.of_world(scene, entry):
             if other.key == entry.key or obstacle(other):
                 continue
             if not settings.together:
@@ -251,7 +251,7 @@ def apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
 
     Where everyone of the clip shares one world, it is applied to all of them.
     """
-    together = [other for other in takes.of_capture(scene, entry.key.partition(":")[0]) if other.cleaning.raw]
+    together = [other for other in takes.of_world(scene, entry) if other.cleaning.raw]
     for each in together if entry.cleaning.together else [entry]:
         if obstacle(each) is None:
             _apply(scene, each)
@@ -298,7 +298,7 @@ def back_to_raw(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
     _neutral(settings)
     with quiet():
         settings.set_spans(settings.kept_spans("raw"))
-    others = takes.of_capture(scene, entry.key.partition(":")[0])
+    others = takes.of_world(scene, entry)
     if entry.camera and all(
         other.cleaning.base == other.cleaning.raw and not other.cleaning.cleaned for other in others
     ):

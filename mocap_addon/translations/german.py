@@ -134,6 +134,8 @@ MESSAGES: dict[str, str] = {
     "Number": "Anzahl",
     "Number of the person": "Nummer der Person",
     "Number of the person in the video": "Nummer der Person im Video",
+    "Number of the shot in the video, which may be cut": "Nummer der Einstellung im Video, das geschnitten sein kann",
+    "Shot": "Einstellung",
     "One person by number; people are counted as they come into the picture": "Eine Person nach Nummer; gezählt wird, wie sie ins Bild kommen",
     "Opening the video": "Video öffnen",
     "Partial": "Unvollständig",

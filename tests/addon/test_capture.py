@@ -180,6 +180,29 @@ def test_a_take_file_can_be_loaded_into_an_unsaved_file(bpy, captured):
     assert entry.state == "DONE" and len(entry.armature.pose.bones) == 55
 
 
+def test_shots_of_an_edited_video_have_cameras_of_their_own(bpy, addon, scene, captured):
+    (path,) = (captured.parent / "mocap").glob("*.npz")
+    parts = dict(np.load(path))
+    told = json.loads(str(parts["provenance"]))
+    for track, shot in ((2, 0), (3, 1), (4, 1)):  # as if they came from the same capture
+        file = captured.parent / f"shot.{track}.npz"
+        np.savez(file, **{**parts, "provenance": json.dumps({**told, "shot": shot})})
+        addon.capture.load_take(scene, file)
+        entry = scene.video_mocap.takes[-1]
+        bpy.data.objects.remove(entry.camera)
+        entry.key = scene.video_mocap.takes[0].key.partition(":")[0] + f":{track}"
+        for _ in addon.takes.add_camera(lambda entry=entry: (scene, entry), addon.capture.read_take(file)):
+            pass
+    one, two, three, four = scene.video_mocap.takes
+    assert one.camera == two.camera != three.camera == four.camera
+    assert three.camera.name == "walk ü ж camera 2" and scene.camera == one.camera
+    assert [other.track for other in addon.takes.of_world(scene, four)] == [three.track, four.track]
+    clip = three.camera.data.background_images[0].image
+    addon.takes.remove(scene, one.key)
+    addon.takes.remove(scene, scene.video_mocap.takes[0].key)
+    assert [e.camera.data.background_images[0].image for e in scene.video_mocap.takes] == [clip, clip]
+
+
 def test_a_file_that_is_no_take_is_refused(bpy, tmp_path):
     path = tmp_path / "song.npz"
     path.write_bytes(b"not a take")

@@ -45,10 +45,10 @@ def finish_capture(folder: Path, frames: int) -> int:
         with ObservationStore(part, {}) as store:
             chain = engines.choose({}, "cpu")
             run = pipeline.Run(job, parse_people("all"), info, chain, AnalyticSolver(), store, progress, FILM)
-            ground, skeletons = pipeline.measure(run, pipeline.choose_people(run))
-            persons = pipeline.solve(run, skeletons, ground)
+            grounds, skeletons = pipeline.measure(run, pipeline.choose_people(run))
+            persons = pipeline.solve(run, skeletons, grounds)
             provenance = provenance_of(job, info, FILM, "", chain, [])
-            write_takes(job, persons, ground.camera, store, provenance, info, progress)
+            write_takes(job, persons, store, provenance, info, progress)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

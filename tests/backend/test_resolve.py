@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from clips import backend, person_pictures, start_serve, write_video
 
+from backend import engines
 from backend.core.errors import MocapError
 from backend.core.protocol import REPLIES, REQUESTS, decode, encode
 from backend.core.take import read_take
@@ -156,6 +157,22 @@ def test_engines_that_look_at_the_pictures_are_refused(captured, monkeypatch):
         solved_again(captured, "seen.npz", engines={"body": "looking"})
     assert refused.value.code == "engine-unavailable" and "again" in refused.value.fix
     assert not list(captured.glob("seen*"))
+
+
+def test_what_only_the_capture_needed_need_not_be_there(captured, monkeypatch):
+    """It was made on a machine with a graphics card and other packages."""
+    about = read_about(captured / "zwei.keypoints")
+    about["settings"]["device"] = "cuda"
+    about["engines"]["track"] = {"name": "elsewhere", "licence": "X", "models": {}, "commercial_use": True}
+    path = captured / "anderswo.keypoints"
+    with np.load(captured / "zwei.keypoints") as data, path.open("wb") as file:
+        np.savez(file, **{**data, "about": json.dumps(about)})
+    monkeypatch.setattr(engines, "devices", lambda: ["cpu"])
+    monkeypatch.setitem(ENGINES["track"], "elsewhere", replace(ENGINES["track"]["blazepose"], packages=("no_such",)))
+    (take,) = resolve(Resolve(path, captured / "anderswo.npz"), quiet, lambda: False)
+    told = read_take(take).provenance
+    assert told["engines"]["track"] == about["engines"]["track"] and told["settings"]["device"] == "cpu"
+    assert read_take(take)["poses"] == pytest.approx(read_take(captured / "zwei.npz")["poses"])
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut off", "no keypoints", "other version"])

@@ -107,6 +107,17 @@ def test_a_cancelled_capture_continues(video, tmp_path, monkeypatch):
     assert len(seen) - first < FRAMES - 5
 
 
+def test_takes_and_keypoints_of_an_earlier_capture_stay_together(video, tmp_path):
+    output, stages = tmp_path / "take.npz", []
+    pipeline.capture(Job(video, output, people="largest"), lambda message: None, lambda: False)
+    files = [output, output.with_suffix(".keypoints")]
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(pipeline.MocapError, match="cancelled"):
+        other = Job(video, output, people="largest", end=1.5)
+        pipeline.capture(other, lambda message: stages.append(message.get("name")), lambda: "write" in stages)
+    assert [path.read_bytes() for path in files] == before
+
+
 def test_a_continued_capture_gives_the_same_take(video, tmp_path):
     """Up to the tracker's memory: it goes on from its last landmarks, not from its whole past."""
     whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"

@@ -10,7 +10,7 @@ from backend.core.errors import MocapError
 from backend.people.choice import parse_people
 from backend.pipeline import asked_for
 from backend.stages import OBSERVATION, Frame, Sighting
-from backend.store import CORNER, ObservationStore, RecordFile
+from backend.store import CORNER, CUT, ObservationStore, RecordFile
 
 KEY = {"video": "abc", "span": [0.0, None]}
 
@@ -22,9 +22,10 @@ def observation(frame: int, track: int) -> np.void:
     return record[()]
 
 
-def fill(store: ObservationStore, frames: range, tracks: tuple[int, ...] = (1, 2)) -> None:
+def fill(store: ObservationStore, frames: range, tracks: tuple[int, ...] = (1, 2), cut: bool = False) -> None:
+    """cut: the first of the frames begins another shot."""
     for i in frames:
-        frame = Frame(i, i / 10, np.zeros((1, 1, 3), np.uint8), 1.0)
+        frame = Frame(i, i / 10, np.zeros((1, 1, 3), np.uint8), 1.0, cut and i == frames[0])
         store.append(frame, [Sighting(track, observation(i, track)) for track in tracks])
 
 
@@ -83,11 +84,12 @@ def test_what_is_known_of_the_camera_later_is_told_everywhere(tmp_path):
     with ObservationStore(tmp_path / "part", KEY) as store:
         fill(store, range(0, 20, 2), (1,))
         fill(store, range(20, 30, 2))
-        assert not store.travels and not store.places(np.array([4, 20])).any()
+        (shot,) = store.shots()
+        assert not store.travels(shot) and not store.places(np.array([4, 20])).any()
         turns, places = np.tile(turn, (15, 1)), np.arange(45.0).reshape(15, 3)
         for _ in range(2):  # a killed process may do it again
             store.move_camera(turns, places)
-            assert store.travels
+            assert store.travels(shot)
             assert store.places(np.array([4, 20])).tolist() == [[6, 7, 8], [30, 31, 32]]
             for track, count in ((1, 15), (2, 5)):
                 assert store.turns(track) == pytest.approx(np.tile(turn, (count, 1)))
@@ -100,12 +102,32 @@ def test_corners_of_a_frame_that_was_not_finished_are_cut_off(tmp_path):
         for i in range(4):
             corners = np.zeros(3, CORNER)
             corners["frame"] = i
-            store.corners.append(corners)
+            store.corners(0).append(corners)
             if i < 3:
                 fill(store, range(i, i + 1))
     with ObservationStore(tmp_path / "part", KEY) as store:
-        assert store.corners.column("frame").tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+        assert store.corners(0).column("frame").tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
         assert len(store.camera) == 3
+
+
+def test_shots_have_people_and_corners_of_their_own(tmp_path):
+    corners = np.zeros(1, CORNER)
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        fill(store, range(2, 10), (1,))
+        store.corners(0).append(corners)
+        fill(store, range(10, 14), (2,), cut=True)
+        for shot in (1, 2):
+            corners["frame"] = (12, 14)[shot - 1]
+            store.corners(shot).append(corners)
+    marks = np.array((12, 1.4), CUT)
+    RecordFile(tmp_path / "part" / "cuts.bin", CUT).append(marks)  # a frame that was not finished
+    with ObservationStore(tmp_path / "part", KEY) as store:
+        assert store.shots() == [(0, slice(0, 8)), (1, slice(8, 12))]
+        assert (store.shot_of(1), store.shot_of(2)) == (0, 1)
+        assert [len(store.corners(shot)) for shot in range(3)] == [1, 1, 0]
+        assert [cut for *_, cut in store.replay()] == [False] * 8 + [True] + [False] * 3
+        asked = asked_for(parse_people("largest"), store)
+        assert asked(1) and asked(2)  # of each shot
 
 
 def test_another_video_or_setting_starts_anew(tmp_path):
@@ -125,10 +147,10 @@ def test_replay_gives_back_every_frame_with_its_people(tmp_path):
         fill(store, range(40, 45), ())
         fill(store, range(45, 50), (2,))
         replayed = list(store.replay())
-    assert [time for time, _ in replayed] == pytest.approx([i / 10 for i in range(50)])
-    people = [[track for track, _ in sightings] for _, sightings in replayed]
+    assert [time for time, *_ in replayed] == pytest.approx([i / 10 for i in range(50)])
+    people = [[track for track, _ in sightings] for _, sightings, _ in replayed]
     assert people == [[1]] * 3 + [[1, 2]] * 37 + [[]] * 5 + [[2]] * 5
-    assert all(round(o["time"] * 10) == i for i, (_, s) in enumerate(replayed) for _, o in s)
+    assert all(round(o["time"] * 10) == i for i, (_, s, _) in enumerate(replayed) for _, o in s)
 
 
 def test_two_captures_do_not_share_a_folder(tmp_path):
