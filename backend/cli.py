@@ -58,7 +58,7 @@ def _capture(options: argparse.Namespace) -> int:
     )
     from .pipeline import capture  # late: --help and doctor work without the packages
 
-    return _follow(lambda emit, cancelled: capture(job, emit, cancelled))
+    return _follow(lambda emit, cancelled: capture(job, emit, cancelled, watched=False))
 
 
 def _resolve(options: argparse.Namespace) -> int:

@@ -79,6 +79,8 @@ class LiveView:
 
     def add(self, time: float, sightings: Sequence[Sighting], cut: bool = False) -> None:
         """Take in what was seen in the frame at `time` seconds. cut: it begins another shot."""
+        if not self._progress.watched:
+            return
         if cut:
             self.finish()
             self._camera = self._level

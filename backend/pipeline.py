@@ -76,13 +76,16 @@ class Run:
     lens: float
 
 
-def capture(job: Job, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
+def capture(
+    job: Job, emit: Callable[[Message], None], cancelled: Callable[[], bool], watched: bool = True
+) -> list[Path]:
     """Capture a video. -> the takes written.
 
     emit: gets the messages of `core.protocol`, but for hello, heartbeat, done and error. cancelled: asked often.
+    watched: somebody looks at the preview.
     Raises MocapError; the working folder stays when a rerun can continue from it.
     """
-    progress = Progress(emit, cancelled)
+    progress = Progress(emit, cancelled, watched)
     progress.stage("prepare", 0, 0)
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)

@@ -13,11 +13,13 @@ INTERVAL = 0.1  # seconds between two progress messages of a stage; more would o
 
 
 class Progress:
-    """Sends messages of `core.protocol` and stops the capture when it has been cancelled."""
+    """Sends messages of `core.protocol` and stops the capture when it has been cancelled. watched: somebody looks at
+    poses while it runs."""
 
-    def __init__(self, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> None:
+    def __init__(self, emit: Callable[[Message], None], cancelled: Callable[[], bool], watched: bool = True) -> None:
         self.emit = emit
         self.cancelled = cancelled
+        self.watched = watched
         self._name = ""
         self._next = 0.0
 

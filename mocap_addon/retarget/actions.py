@@ -40,14 +40,16 @@ def action_name(take: str, character: str) -> str:
 def find(take: str, armature: bpy.types.Object) -> bpy.types.Action | None:
     """The action that this take has on this character.
 
-    Copies that the user made carry our mark too: the one that still has the name that we gave is ours.
+    Copies that the user made carry our mark too: the one that still has the name that we gave is ours. What another
+    object plays, and this one does not, is that one's: characters may be renamed, and their names used again.
     """
     wanted = {"take": take, "character": armature.name}
     marked = []
     for action in bpy.data.actions:
         if MARK in action and action.library is None:
             told = json.loads(action[MARK])
-            if {key: told.get(key) for key in wanted} == wanted:
+            mine = {key: told.get(key) for key in wanted} == wanted
+            if mine and (_plays(armature, action) or not any(_plays(other, action) for other in bpy.data.objects)):
                 marked.append((told.get("name") != action.name, action.name, action))
     return min(marked)[2] if marked else None
 
@@ -131,6 +133,11 @@ def strips_of(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.
     """The strips that play an action."""
     animation = armature.animation_data
     return [s for track in animation.nla_tracks for s in track.strips if s.action == action] if animation else []
+
+
+def _plays(body: bpy.types.Object, action: bpy.types.Action) -> bool:
+    animation = body.animation_data
+    return animation is not None and (animation.action == action or bool(strips_of(body, action)))
 
 
 def _refresh_strips(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:

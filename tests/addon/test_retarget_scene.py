@@ -75,6 +75,16 @@ def test_retargeting_again_replaces_its_own_action_only(bpy, addon, rig, setting
     assert second != other and second.name == "run → Hero.001"
 
 
+def test_a_character_that_was_renamed_keeps_its_action(bpy, addon, rig, settings, motion):
+    name, first = rig.name, put(bpy, addon.retarget, rig, motion, take="run").action
+    rig.name = "Renamed"
+    other = rigs.build(addon, bpy)
+    other.name = name
+    second = put(bpy, addon.retarget, other, motion, take="run").action
+    assert second != first and rig.animation_data.action == first and first.name == f"run → {name}"
+    assert put(bpy, addon.retarget, other, motion, take="run").action == second
+
+
 def test_a_range_of_frames(bpy, addon, rig, settings):
     settings.span, settings.first, settings.last = "FRAMES", 5, 12
     bpy.ops.video_mocap.retarget()
