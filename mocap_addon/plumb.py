@@ -12,7 +12,7 @@ import numpy as np
 from ..backend.core.errors import MocapError
 from ..backend.core.rotations import Array
 from ..backend.core.take import read_take
-from . import camera, overlay, paths
+from . import camera, overlay, paths, takes
 from .operators import TakeOperator, chosen
 from .picker import on_screen, over_view
 from .take_operators import cannot_look, cannot_resolve
@@ -52,8 +52,8 @@ class Sheet(NamedTuple):
 class Plumb:
     """Lines that are being drawn over the clip of one take, in one 3D view."""
 
-    def __init__(self, area: bpy.types.Area, seen_by: bpy.types.Object, focal: float, center: Array) -> None:
-        self.area, self._camera, self.focal, self.center = area, seen_by.name, focal, center
+    def __init__(self, area: bpy.types.Area, entry: takes.VideoMocapTake, focal: float, center: Array) -> None:
+        self.area, self.key, self._camera, self.focal, self.center = area, entry.key, entry.camera.name, focal, center
         self.lines: list[list[float]] = []  # seconds, x0, y0, x1, y1 in pixels of the clip
         self.drawing = False  # the last one is under the mouse
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
@@ -153,7 +153,7 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         bpy.ops.video_mocap.take_look()
-        _active = Plumb(context.area, entry.camera, float(take["focal"]), np.asarray(take["center"], float))
+        _active = Plumb(context.area, entry, float(take["focal"]), np.asarray(take["center"], float))
         _active.tell()
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -166,7 +166,7 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             close()
             return {"CANCELLED"}
         if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
-            return self._solve()
+            return self._solve(context)
         if event.type == "BACK_SPACE" or (event.type == "Z" and event.ctrl):
             if event.value == "PRESS" and _active.lines:
                 _active.lines.pop()
@@ -202,9 +202,13 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
         _active.tell()
         return {"RUNNING_MODAL"}
 
-    def _solve(self) -> set[str]:
-        lines = _active.lines
+    def _solve(self, context: bpy.types.Context) -> set[str]:
+        key, lines = _active.key, _active.lines
         close()
+        listed = context.scene.video_mocap
+        if key not in (keys := [entry.key for entry in listed.takes]):
+            return {"CANCELLED"}
+        listed.active_take = keys.index(key)  # whichever was chosen meanwhile
         if not lines:
             self.report({"INFO"}, tr("No line was drawn"))
             return {"CANCELLED"}

@@ -55,14 +55,19 @@ def recognise_into(settings: bpy.types.PropertyGroup, armature: bpy.types.Object
 
 
 def editable(scene: bpy.types.Scene, layer: bpy.types.ViewLayer, armature: bpy.types.Object) -> bpy.types.Object:
-    """The armature itself, or a library override of a linked one. Raises MocapError rig-locked."""
+    """The armature itself, or a library override in the place of a linked one. Raises MocapError rig-locked."""
     if armature.library is not None:
-        if armature.name not in layer.objects:
+        if armature not in layer.objects.values():
             raise MocapError("rig-locked", f"{armature.name} is linked as part of a collection.")
-        name = armature.name
+        name, before = armature.name, set(bpy.data.objects)
         override = armature.override_hierarchy_create(scene, layer, do_fully_editable=True)
         if override is None:
             raise MocapError("rig-locked", f"{name} is linked, and Blender cannot override it.")
+        for made in set(bpy.data.objects) - before:
+            original = made.override_library.reference if made.override_library else None
+            for collection in made.users_collection if original else ():
+                if original in collection.objects.values():  # Blender leaves it there, too
+                    collection.objects.unlink(original)
         armature = override
     animation = armature.animation_data
     if animation and animation.use_tweak_mode:

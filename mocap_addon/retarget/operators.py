@@ -65,7 +65,8 @@ class _Guarded:
 class _OnTarget(_Guarded):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if settings_of(context).target is None:
+        target = settings_of(context).target
+        if target is None or not (target.users_scene or target.library):  # a deleted one is only kept by our pointer
             cls.poll_message_set(tr("Choose a character first"))
             return False
         return True
@@ -106,10 +107,7 @@ class VIDEO_MOCAP_OT_retarget(_OnTarget, bpy.types.Operator):
             Span(settings.frame_range(context.scene), settings.whole_frames),
             Keying(settings.bound if settings.reduce else None, settings.nla),
         )
-        if settings.target != outcome.armature:
-            mapping = settings.mapping()
-            settings.target = outcome.armature
-            settings.set_mapping(mapping)
+        settings.take_over(outcome.armature)
         for note in outcome.notes:
             self.report({"WARNING"}, note)
         self.report({"INFO"}, outcome.action.name)
@@ -228,8 +226,9 @@ class VIDEO_MOCAP_OT_calibration_show(_OnTarget, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         settings = settings_of(context)
-        close_ghost(settings)
+        settings.close_ghost()
         armature = character.editable(context.scene, context.view_layer, settings.target)
+        settings.take_over(armature)
         measured, mapping, _ = character.prepare(armature, settings.mapping(), settings.options())
         settings.ghost = ghost.show(context.scene, armature, measured.rig, mapping)
 
@@ -238,7 +237,7 @@ class _OnGhost(_Guarded):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         settings = settings_of(context)
-        return settings.target is not None and ghost_of(settings) is not None
+        return settings.target is not None and settings.shown_ghost() is not None
 
 
 class VIDEO_MOCAP_OT_calibration_store(_OnGhost, bpy.types.Operator):
@@ -251,10 +250,10 @@ class VIDEO_MOCAP_OT_calibration_store(_OnGhost, bpy.types.Operator):
     def work(self, context: bpy.types.Context) -> None:
         settings = settings_of(context)
         measured, mapping, _ = character.prepare(settings.target, settings.mapping(), settings.options())
-        turned = ghost.corrections(ghost_of(settings), measured.rig, mapping)
+        turned = ghost.corrections(settings.shown_ghost(), measured.rig, mapping)
         for row in settings.rows:
             row.correction = turned.get(row.bone, (1.0, 0.0, 0.0, 0.0))
-        close_ghost(settings)
+        settings.close_ghost()
         save_preset(settings)
         self.report({"INFO"}, tr("{count} bones are corrected.", count=len(turned)))
 
@@ -267,20 +266,7 @@ class VIDEO_MOCAP_OT_calibration_close(_OnGhost, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def work(self, context: bpy.types.Context) -> None:
-        close_ghost(settings_of(context))
-
-
-def ghost_of(settings) -> bpy.types.Object | None:
-    """The calibration view; one that the user deleted is only kept by our pointer."""
-    return settings.ghost if settings.ghost and settings.ghost.users_scene else None
-
-
-def close_ghost(settings) -> None:
-    """Remove the calibration view, if there is one."""
-    shown = settings.ghost
-    settings.ghost = None
-    if shown:
-        ghost.remove(shown)
+        settings_of(context).close_ghost()
 
 
 class _Export(_Guarded, ExportHelper):

@@ -101,7 +101,7 @@ class VIDEO_MOCAP_PT_mapping(_Panel, bpy.types.Panel):
         column.operator("video_mocap.bone_add", text="", icon="ADD")
         column.operator("video_mocap.bone_remove", text="", icon="REMOVE")
         self._draw_unmapped(settings)
-        if operators.ghost_of(settings):
+        if settings.shown_ghost():
             ui.wrapped(
                 layout.column(align=True),
                 "Turn the bones of the temporary armature in pose mode until it stands in a T-pose: arms level, palms "

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 
 from .. import compat
-from . import character, table
+from . import character, ghost, table
 from .model import Mapping, Options
 
 
@@ -15,6 +15,7 @@ def _is_rig(settings: "VideoMocapRetarget", item: bpy.types.Object) -> bool:
 
 
 def _target_changed(settings: "VideoMocapRetarget", context: bpy.types.Context) -> None:
+    settings.close_ghost()  # it is of another one
     settings.rows.clear()
     if settings.target:
         character.recognise_into(settings, settings.target)
@@ -124,6 +125,23 @@ class VideoMocapRetarget(bpy.types.PropertyGroup):
     ghost: bpy.props.PointerProperty(
         name="Calibration", description="Temporary armature that shows the calibration pose", type=bpy.types.Object
     )
+
+    def shown_ghost(self) -> bpy.types.Object | None:
+        """The calibration view; one that the user deleted is only kept by our pointer."""
+        return self.ghost if self.ghost and self.ghost.users_scene else None
+
+    def close_ghost(self) -> None:
+        """Remove the calibration view, if there is one."""
+        shown, self.ghost = self.ghost, None
+        if shown:
+            ghost.remove(shown)
+
+    def take_over(self, armature: bpy.types.Object) -> None:
+        """Go on with an override of the linked character, and with what the table says."""
+        if self.target != armature:
+            mapping = self.mapping()
+            self.target = armature
+            self.set_mapping(mapping)
 
     def set_mapping(self, mapping: Mapping) -> None:
         """Show a mapping in the table."""

@@ -127,6 +127,7 @@ def test_a_linked_armature_is_overridden(bpy, addon, retarget, library, motion):
     bpy.context.scene.collection.objects.link(linked)
     outcome = put(bpy, retarget, linked, motion, feet=False)
     assert outcome.armature.override_library and outcome.armature.library is None
+    assert list(bpy.context.scene.objects) == [outcome.armature]  # the linked one does not stand beside it
     assert outcome.armature.animation_data.action == outcome.action
     assert "override" in outcome.notes[0]
     mapping = retarget.recognise.recognise(retarget.blender.read_rig(outcome.armature))

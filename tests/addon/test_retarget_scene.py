@@ -202,6 +202,13 @@ def _left_hand(rig) -> list[str]:
     return [name for part in order if (name := f"mixamorig:Left{part}") in names]
 
 
+def test_the_calibration_of_another_character_is_closed(bpy, addon, rig, settings):
+    assert bpy.ops.video_mocap.calibration_show() == {"FINISHED"}
+    shown = settings.ghost.name
+    settings.target = rigs.build(addon, bpy)
+    assert settings.ghost is None and shown not in bpy.data.objects
+
+
 def test_a_sound_rig_passes_the_check(bpy, addon, retarget, settings):
     assert bpy.ops.video_mocap.rig_check() == {"FINISHED"}
     (line,) = retarget.operators.report
@@ -260,6 +267,13 @@ def test_no_humanoid_is_refused(bpy, addon, settings):
     with pytest.raises(RuntimeError, match="rig-unknown"):
         bpy.ops.video_mocap.retarget()
     assert not bpy.data.actions
+
+
+def test_buttons_are_grey_when_the_character_was_deleted(bpy, rig, settings):
+    assert bpy.ops.video_mocap.retarget.poll()
+    for collection in rig.users_collection:
+        collection.objects.unlink(rig)
+    assert settings.target == rig and not bpy.ops.video_mocap.retarget.poll()
 
 
 def test_buttons_are_grey_without_character_or_motion(bpy, settings):
