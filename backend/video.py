@@ -211,7 +211,8 @@ class VideoReader:
                     slot = self._slot(time, index)
                     yield Frame(index, time, _upright_rgb(picture, size), self.info.width / size[0])
             expected = max(self.info.duration, _length(container, stream))
-            if expected - time > max(0.5, 3 / self.info.fps):
+            lacking = expected - time > max(0.5, 3 / self.info.fps)
+            if lacking and _sound_until(self.info.path) < expected - 0.5:
                 self.warnings.append(("video-truncated", f"The picture ends at {time:.2f} s of {expected:.2f} s."))
             elif damage.fresh():
                 self.warnings.append(("video-corrupt", f"The picture is damaged after {time:.2f} s."))
@@ -357,6 +358,16 @@ def _length(container: av.container.InputContainer, stream: av.VideoStream) -> f
     if stream.duration is not None and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
     return (container.duration or 0) / av.time_base
+
+
+def _sound_until(path: Path) -> float:
+    """Seconds at which the last sound ends, which may be long after the last picture; 0 where there is none."""
+    last = 0.0
+    with _open(path) as container, suppress(av.FFmpegError, OSError):
+        for packet in container.demux(container.streams.audio) if container.streams.audio else ():
+            if packet.pts is not None:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+    return last
 
 
 def _upright_size(picture: av.VideoFrame, aspect: float) -> tuple[int, int]:

@@ -5,6 +5,7 @@ What is known of them the backend tells (`python -m backend models list --json`)
 
 import json
 import subprocess
+import tempfile
 import threading
 from typing import Any
 
@@ -23,25 +24,42 @@ class Errand:
 
     def __init__(self, *calls: tuple[str, ...]) -> None:
         self.error = ""
+        self.said = ""  # how far it is
         self.known: dict[str, Any] = {}
+        self.changes = bool(calls)
         self._calls = (*calls, ("list", "--json"))
         self._python = environment.locate(preferences.get().python, files.user_folder())[0]
+        self._child: subprocess.Popen[str] | None = None
+        self._cancelled = False
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
+    def cancel(self) -> None:
+        """End what is being done; a download goes on from there the next time."""
+        self._cancelled = True
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+
     def _run(self) -> None:
         for call in self._calls:
-            result = subprocess.run(
-                job.command(self._python, "models", *call),
-                capture_output=True, stdin=subprocess.DEVNULL, cwd=job.ROOT, env=job.clean_environment(),
-                text=True, encoding="utf-8", errors="replace", **job.popen_options(),
-            )  # fmt: skip
-            if result.returncode and call[0] != "list":
-                self.error = (result.stderr.strip().splitlines() or ["no answer"])[-1].removeprefix("error: ")
-        try:
-            self.known = json.loads(result.stdout)
-        except ValueError:
-            self.error = self.error or (result.stderr.strip().splitlines() or ["no answer"])[-1]
+            listing = call[0] == "list"
+            if self._cancelled and not listing:
+                continue
+            with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:
+                self._child = subprocess.Popen(
+                    job.command(self._python, "models", *call),
+                    stdin=subprocess.DEVNULL, stdout=answer, stderr=subprocess.PIPE, cwd=job.ROOT,
+                    env=job.clean_environment(), text=True, encoding="utf-8", errors="replace", **job.popen_options(),
+                )  # fmt: skip
+                if self._cancelled and not listing:
+                    self._child.kill()
+                for line in self._child.stderr or ():
+                    self.said = line.strip() or self.said
+                if self._child.wait() and not self._cancelled:
+                    self.error = self.error or (self.said or "no answer").removeprefix("error: ")
+                if listing and not self._child.returncode:
+                    answer.seek(0)
+                    self.known = json.load(answer)
 
 
 running: Errand | None = None
@@ -60,6 +78,7 @@ def tick() -> float | None:
     """Whether the errand is done; -> seconds until the next look."""
     global running, last
     if running is not None and running.thread.is_alive():
+        doctor.redraw()
         return INTERVAL
     running, last = None, running or last
     doctor.redraw()
@@ -75,7 +94,10 @@ def draw(layout: bpy.types.UILayout) -> None:
     about = body.column(align=True)
     wrapped(about, "Networks of others, with licences of their own. None comes with this extension.", "INFO")
     if running is not None:
-        body.label(text="Asking the backend ...", icon="SORTTIME")
+        row = body.row()
+        row.label(text=running.said or tr("Asking the backend ..."), translate=False, icon="SORTTIME")
+        if running.changes:
+            row.operator("video_mocap.models_cancel", text="", icon="CANCEL")
         return
     body.operator("video_mocap.models", text="Show" if last is None else "Refresh", icon="FILE_REFRESH")
     if last is None:
@@ -194,6 +216,19 @@ class VIDEO_MOCAP_OT_model_remove(_Model, bpy.types.Operator):
         return self.errand(("remove", self.name))
 
 
+class VIDEO_MOCAP_OT_models_cancel(bpy.types.Operator):
+    """End this; a download goes on from there the next time"""
+
+    bl_idname = "video_mocap.models_cancel"
+    bl_label = "Cancel"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        if running is not None:
+            running.cancel()
+        return {"FINISHED"}
+
+
 class VIDEO_MOCAP_OT_models_commercial(_Model, bpy.types.Operator):
     """Hide and refuse models that are not for commercial use"""
 
@@ -208,6 +243,8 @@ class VIDEO_MOCAP_OT_models_commercial(_Model, bpy.types.Operator):
 
 def stop() -> None:
     """The extension is disabled."""
+    if running is not None:
+        running.cancel()
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
 
@@ -217,5 +254,6 @@ classes = (
     VIDEO_MOCAP_OT_model_add,
     VIDEO_MOCAP_OT_model_download,
     VIDEO_MOCAP_OT_model_remove,
+    VIDEO_MOCAP_OT_models_cancel,
     VIDEO_MOCAP_OT_models_commercial,
 )

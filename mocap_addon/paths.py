@@ -59,6 +59,7 @@ def _named() -> Iterator[tuple[Any, str]]:
     """Every property of the open file that names a file: owner and property."""
     for scene in bpy.data.scenes:
         yield scene.video_mocap, "video"
+        yield scene.video_mocap.retarget, "file"
         for entry in scene.video_mocap.takes:
             yield entry, "path"
             yield entry, "clip"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from ..core.errors import MocapError
 from .catalogue import MODELS, PublishedModel
 from .download import fetch
 from .library import Added, Library
+
+_next_line = 0.0  # when progress is told again
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -139,8 +142,11 @@ def _commercial_only(options: argparse.Namespace) -> int:
 
 
 def _tick(done: int, total: int) -> None:
-    """Progress on a terminal."""
+    """Progress: over and over on one line of a terminal, else a line now and then."""
+    global _next_line
+    told = f"{done / 1e6:8.0f} MB" + (f" {100 * done / total:3.0f} %" if total else "")
     if sys.stderr.isatty():
-        share = f"{100 * done / total:3.0f} %" if total else ""
-        end = "\n" if done == total else ""
-        print(f"\r{done / 1e6:8.0f} MB {share}", end=end, file=sys.stderr, flush=True)
+        print(f"\r{told}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+    elif time.monotonic() >= _next_line:
+        _next_line = time.monotonic() + 0.5
+        print(told.strip(), file=sys.stderr, flush=True)

@@ -330,7 +330,9 @@ class VIDEO_MOCAP_OT_export_character(_OnTarget, bpy.types.Operator, ExportHelpe
         return False  # the name may be any: the format is chosen by the button
 
     def work(self, context: bpy.types.Context) -> None:
-        path = Path(self.filepath).with_suffix(f".{self.kind.lower()}")
+        path, ending = Path(self.filepath), f".{self.kind.lower()}"
+        stem = path.stem if path.suffix.lower() in {".fbx", ".glb"} else path.name  # names may have dots
+        path = path.with_name(stem + ending)
         character_export.write_character(context.scene, settings_of(context).target, path)
 
 

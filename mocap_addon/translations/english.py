@@ -143,6 +143,7 @@ MESSAGES = (
     "End",
     "End (s)",
     "End (whole clip)",
+    "End this; a download goes on from there the next time",
     "Ends here",
     "Engine of this stage, the default when empty. Those that can run here are known after a first capture, or after Check in the preferences",
     "Engine {stage}: {name}. {why}",

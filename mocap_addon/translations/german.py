@@ -133,6 +133,7 @@ MESSAGES: dict[str, str] = {
     "Measuring": "Messen",
     "Number": "Anzahl",
     "Number of the person": "Nummer der Person",
+    "End this; a download goes on from there the next time": "Das hier beenden; ein Herunterladen geht das nächste Mal von dort weiter",
     "Number of the person in the video": "Nummer der Person im Video",
     "Number of the shot in the video, which may be cut": "Nummer der Einstellung im Video, das geschnitten sein kann",
     "Shot": "Einstellung",

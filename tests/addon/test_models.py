@@ -47,6 +47,21 @@ def test_what_went_wrong_is_told(bpy, models, tmp_path):
     assert "67" in done(models).error and models.last.known["models"]
 
 
+def test_long_errands_tell_how_far_they_are_and_can_be_cancelled(bpy, models, tmp_path):
+    np.save(tmp_path / "large.npy", np.arange(67))
+    with (tmp_path / "large.npy").open("ab") as file:
+        file.truncate(20_000_000_000)  # takes up no room
+    bpy.ops.video_mocap.model_add(name="whmr-markers", filepath=str(tmp_path / "large.npy"))
+    end = time.monotonic() + 60
+    while "MB" not in models.running.said:
+        assert models.tick() is not None and time.monotonic() < end
+        time.sleep(0.05)
+    assert bpy.ops.video_mocap.models_cancel() == {"FINISHED"}
+    begun = time.monotonic()
+    assert done(models).error == "" and models.last.known["models"]["whmr-markers"]["added"] is None
+    assert time.monotonic() - begun < 30
+
+
 def test_nothing_is_downloaded_without_a_yes(bpy, models):
     if bpy.app.online_access:
         assert bpy.ops.video_mocap.model_download(name="rtmpose") == {"CANCELLED"}

@@ -212,6 +212,25 @@ def test_a_truncated_file_gives_what_it_has(tmp_path: Path) -> None:
     assert "video-truncated" in {code for code, _ in reader.warnings}
 
 
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_sound_that_goes_on_is_no_truncation(tmp_path: Path, container: str) -> None:
+    path = tmp_path / f"talk.{container}"
+    with av.open(str(path), "w") as file:
+        video, sound = file.add_stream("libx264", rate=30), file.add_stream("aac", rate=48000, layout="mono")
+        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
+        for k in range(30):
+            picture = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 8 * k, np.uint8), format="rgb24")
+            file.mux(video.encode(picture))
+        file.mux(video.encode())
+        for k in range(150):  # 3.2 s
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = 48000, 1024 * k
+            file.mux(sound.encode(silence))
+        file.mux(sound.encode())
+    reader = VideoReader(path)
+    assert len(list(reader)) == 30 and reader.warnings == []
+
+
 def test_a_truncated_file_without_its_index_is_unreadable(clip: Path) -> None:
     data = clip.read_bytes()
     clip.write_bytes(data[: data.index(b"mdat") + 50])
