@@ -68,12 +68,6 @@ class Sighting(NamedTuple):
     observation: np.void
 
 
-class Detector(Protocol):
-    """Stage `detect`: every person in a picture."""
-
-    def detect(self, rgb: NDArray[np.uint8]) -> list[Detection]: ...
-
-
 class Tracker(Protocol):
     """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout a shot, and
     another one in another shot.

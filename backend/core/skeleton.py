@@ -110,15 +110,15 @@ def posed_points(skeleton: Skeleton, turned: Array, joints: Array, names: tuple[
 
 
 def to_local(turned: Array) -> Array:
-    """Global rotations (T, 55, 4) -> parent-relative ones (T, 55, 4)."""
+    """Global rotations (T, J, 4) of the first J joints -> parent-relative ones."""
     local = np.array(turned, float)
-    local[:, 1:] = rotations.multiply(rotations.inverse(turned[:, PARENTS[1:]]), turned[:, 1:])
+    local[:, 1:] = rotations.multiply(rotations.inverse(turned[:, PARENTS[1 : turned.shape[1]]]), turned[:, 1:])
     return local
 
 
 def to_global(local: Array) -> Array:
-    """Parent-relative rotations (T, 55, 4) -> global ones (T, 55, 4)."""
+    """Parent-relative rotations (T, J, 4) of the first J joints -> global ones."""
     turned = np.array(local, float)
-    for j in range(1, COUNT):
+    for j in range(1, turned.shape[1]):
         turned[:, j] = rotations.multiply(turned[:, PARENTS[j]], turned[:, j])
     return turned

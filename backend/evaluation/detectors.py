@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..core import keypoints, rotations
 from ..core.errors import MocapError
 from ..core.rotations import Array
+from ..core.runs import runs
 from . import metrics
 from .compare import APART_2D, COMMON, COMMON_FEET, PAIRS, Pair, box_size, common_points, in_camera, landmark_points
 
@@ -110,7 +111,7 @@ def _swap_figures(swaps: list[Swaps]) -> dict[str, dict[str, float]]:
     told = max(sum(int(told.sum()) for _, told in swaps), 1)
     figures = {}
     for kind in _SWAPS:
-        lengths = [length for swapped, _ in swaps for length in _spans(swapped[kind])]
+        lengths = [length for swapped, _ in swaps for length in np.diff(runs(swapped[kind]))[:, 0]]
         figures[kind] = {
             "share": sum(lengths) / told,
             "spans": len(lengths),
@@ -136,12 +137,6 @@ def _swaps(pair: Pair) -> Swaps:
     everything, told = found["all"]
     both = everything & (found["arms"][0] | ~found["arms"][1]) & (found["legs"][0] | ~found["legs"][1])
     return {"all": both, "arms": found["arms"][0] & ~both, "legs": found["legs"][0] & ~both}, told
-
-
-def _spans(on: NDArray[np.bool_]) -> list[int]:
-    """Lengths in frames of the unbroken runs of True in (T,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
-    return (edges[1::2] - edges[::2]).tolist()
 
 
 def _keypoint_errors(pair: Pair, swapped: dict[str, NDArray[np.bool_]]) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ..core import rotations, skeleton
 from ..core.errors import MocapError
 from ..core.rotations import Array
+from ..core.runs import runs
 from ..store import writing
 from . import asf, footing
 from .transfer import RATE, SEEN, SIDES, UPRIGHT, Person, lowpass, measure, speed, transfer
@@ -200,13 +201,14 @@ def convert_trial(name: str, trial: asf.Trial, person: Person) -> list[Motion]:
     for k, ((turned, pelvis), points) in enumerate(zip(stood, standing, strict=True)):
         contacts = footing.find_contacts(points - low, flat)
         letter = chr(ord("a") + k) if len(spans) > 1 else ""
-        motions.append(Motion(name + letter, to_local(turned)[::STEP], (pelvis - low)[::STEP], contacts[::STEP], flat))
+        local = skeleton.to_local(turned)
+        motions.append(Motion(name + letter, local[::STEP], (pelvis - low)[::STEP], contacts[::STEP], flat))
     return motions
 
 
 def whole_spans(turned: Array, pelvis: Array, ankles: Array) -> list[slice]:
     """The parts of a trial (T frames at `RATE`) in which nothing jumps, none where it breaks too often."""
-    local = to_local(turned)
+    local = skeleton.to_local(turned)
     before, after = np.maximum(np.arange(len(local)) - 1, 0), np.minimum(np.arange(len(local)) + 1, len(local) - 1)
     # Over two frames: a marker that is lost for one is left to the filter.
     turns = rotations.angle_between(local[after], local[before]).max(1) * (0.5 * RATE)
@@ -216,8 +218,7 @@ def whole_spans(turned: Array, pelvis: Array, ankles: Array) -> list[slice]:
     good = (rotations.to_axis_angle(local[:, knees])[..., 0] > KNEE_FORWARD).all(1)
     for jump in jumps:
         good[max(jump - MARGIN, 0) : jump + MARGIN + 1] = False
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(int)))
-    spans = [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SHORTEST * RATE]
+    spans = [slice(int(a), int(b)) for a, b in runs(good) if b - a >= SHORTEST * RATE]
     kept = sum(span.stop - span.start for span in spans)
     return spans if len(jumps) <= MOST_JUMPS * len(good) and kept >= LEAST_KEPT * len(good) else []
 
@@ -227,7 +228,7 @@ def knee_bends(motions: Sequence[Motion]) -> tuple[Array, Array]:
     bends, quiet = [], []
     fastest, level, most = STANDING
     for motion in motions:
-        turned = to_world(motion.local)
+        turned = skeleton.to_global(motion.local)
         joints, _ = footing.place(turned, motion.trans)
         thighs, shins = (joints[:, [a, a + 1]] - joints[:, [b, b + 1]] for a, b in ((4, 1), (7, 4)))
         cosine = (rotations.normalize(thighs) * rotations.normalize(shins)).sum(-1)
@@ -295,18 +296,3 @@ def read_titles(path: Path) -> dict[str, str]:
             return {row[0]: row[1].strip() for row in csv.reader(lines) if len(row) > 1 and TRIAL.fullmatch(row[0])}
     except (OSError, csv.Error) as error:
         raise MocapError("motion-unreadable", f"{path} cannot be read: {error}.", "Check the path.") from error
-
-
-def to_local(turned: Array) -> Array:
-    """Rotations in the world (T, 22, 4) -> parent-relative ones."""
-    local = turned.copy()
-    local[:, 1:] = rotations.multiply(rotations.inverse(turned[:, skeleton.PARENTS[1:22]]), turned[:, 1:])
-    return local
-
-
-def to_world(local: Array) -> Array:
-    """Parent-relative rotations (T, 22, 4) -> those in the world."""
-    turned = local.copy()
-    for j in range(1, 22):
-        turned[:, j] = rotations.multiply(turned[:, skeleton.PARENTS[j]], local[:, j])
-    return turned

@@ -45,28 +45,6 @@ def matrix_from_axis_angle(rotvec: Tensor) -> Tensor:
     return eye + sine * cross + (1 - cosine) * product(cross, cross)
 
 
-def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) -> rotation vectors (..., 3), angle in [0, pi]."""
-    skew = torch.stack(
-        [
-            matrix[..., 2, 1] - matrix[..., 1, 2],
-            matrix[..., 0, 2] - matrix[..., 2, 0],
-            matrix[..., 1, 0] - matrix[..., 0, 1],
-        ],
-        dim=-1,
-    )
-    trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)
-    sine = skew.norm(dim=-1)
-    angle = torch.atan2(sine, trace - 1)
-    regular = skew * (angle / sine.clamp_min(1e-9))[..., None]
-    # Half a turn: the axis is the largest column of R + 1.
-    outer = matrix + torch.eye(3, dtype=matrix.dtype, device=matrix.device)
-    column = outer.norm(dim=-2).argmax(-1)
-    axis = F.normalize(outer.gather(-1, column[..., None, None].expand(*outer.shape[:-1], 1))[..., 0], dim=-1)
-    near_pi = (sine < 1e-4) & (trace < 0)
-    return torch.where(near_pi[..., None], axis * angle[..., None], regular)
-
-
 def angle_between(one: Tensor, two: Tensor) -> Tensor:
     """Angles (...) in radians between rotation matrices (..., 3, 3)."""
     cosine = ((one * two).sum((-2, -1)) - 1) / 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import starmap
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
+from ..core.runs import runs
 from ..core.skeleton import Skeleton
 from ..smoothing import local_quadratic
 from ..stages import Camera, Motion
@@ -72,7 +75,7 @@ def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tu
     spans = [
         (k, span, float(np.median(height[span, k])))
         for k in range(held.shape[1])
-        for span in _spans(held[:, k])
+        for span in starmap(slice, runs(held[:, k]))
         if not _top_of_a_hop(height[:, k], span, times)
     ]
     supports = [0.0] + [h for _, span, h in spans if _lasts(span, times)]
@@ -96,12 +99,6 @@ def _top_of_a_hop(height: Array, span: slice, times: Array) -> bool:
     after = height[span.stop - 1 : np.searchsorted(times, times[span.stop - 1] + SOON, side="right")]
     level = np.median(height[span])
     return not _lasts(span, times) and bool(max(before.min(), after.min()) < level - FALLS)
-
-
-def _spans(on: NDArray[np.bool_]) -> list[slice]:
-    """The unbroken runs of True in (T,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], on, [False]]).astype(int)))
-    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def to_world(points: Array, camera: Camera) -> Array:

@@ -4,9 +4,10 @@ import bpy
 
 from ...backend.core.skeleton import CONTACTS
 from .. import camera
+from ..operators import chosen
 from ..translations import tr
 from . import stage
-from .operators import CleaningOperator, chosen, now
+from .operators import CleaningOperator, now
 from .properties import TRACKS
 from .recipe import Span
 

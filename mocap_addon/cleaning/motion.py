@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array
+from ...backend.core.runs import runs
 from ..retarget.model import SourceMotion
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -47,11 +48,6 @@ def moved(motion: SourceMotion, turn: Array, pivot: Array, lift: float) -> Sourc
     local[:, 0] = rotations.multiply(turn, local[:, 0])
     pelvis = rotations.rotate(turn, motion.pelvis - pivot) + pivot + lift * UP
     return replace(motion, local=rotations.continuous(local), pelvis=pelvis)
-
-
-def runs(on: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """(R, 2) first row and the one after the last of each stretch of True in (T,)."""
-    return np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
 
 
 def dilated(times: Array, on: NDArray[np.bool_], seconds: float) -> NDArray[np.bool_]:

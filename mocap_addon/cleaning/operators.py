@@ -6,19 +6,11 @@ import bpy
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
-from .. import camera, takes
+from .. import camera
+from ..operators import chosen
 from ..picker import over_view
 from ..translations import N_, tr
 from . import loop, stage, world
-
-NEW = 0.2  # seconds of a contact that is added
-FRAME_TOLERANCE = 0.02  # seconds
-
-
-def chosen(context: bpy.types.Context) -> takes.VideoMocapTake | None:
-    """The take that is chosen in the list."""
-    settings = context.scene.video_mocap
-    return settings.takes[settings.active_take] if 0 <= settings.active_take < len(settings.takes) else None
 
 
 def now(scene: bpy.types.Scene) -> float:

@@ -3,8 +3,9 @@
 import bpy
 
 from .. import ui
+from ..operators import chosen
 from ..text import wrapped
-from . import operators, properties, stage
+from . import properties, stage
 from .smooth import LIMBS, PATH
 
 
@@ -24,11 +25,11 @@ class _Panel(ui.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return operators.chosen(context) is not None
+        return chosen(context) is not None
 
     def begin(self, context: bpy.types.Context) -> tuple[bpy.types.UILayout, properties.VideoMocapCleaning]:
         """The layout and the settings of the chosen take; grey when they can do nothing."""
-        layout, entry = self.layout, operators.chosen(context)
+        layout, entry = self.layout, chosen(context)
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.enabled = stage.obstacle(entry) is None and not entry.cleaning.edited
@@ -43,7 +44,7 @@ class VIDEO_MOCAP_PT_cleaning(_Panel, bpy.types.Panel):
     bl_parent_id = "VIDEO_MOCAP_PT_capture"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, entry = self.layout, operators.chosen(context)
+        layout, entry = self.layout, chosen(context)
         settings = entry.cleaning
         if reason := stage.obstacle(entry):
             wrapped(layout, reason, "INFO")

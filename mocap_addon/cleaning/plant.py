@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array
+from ...backend.core.runs import runs
 from ...backend.core.skeleton import INDEX
 from ..retarget import feet
 from ..retarget.model import SourceMotion
 from .curves import accelerations, fit
-from .motion import UP, dilated, runs
+from .motion import UP, dilated
 
 EASE = 0.5  # seconds around a changed contact in which a foot comes and goes
 BLEND = 0.35  # seconds more in which the pelvis may come down for it

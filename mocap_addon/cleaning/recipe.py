@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...backend.core.rotations import Array
+from ...backend.core.runs import runs
 from ...backend.core.skeleton import CONTACTS
 from ..retarget.model import SourceMotion
 from . import hands, loop, plant, smooth, world
-from .motion import runs
 
 SHORTEST = 0.01  # seconds of a contact: one frame
 INSTANT = 1e-3  # seconds by which a frame may lie outside a span that was made from it

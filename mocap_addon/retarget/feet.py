@@ -24,6 +24,7 @@ from ...backend.core.rotations import (
     rotate,
     to_axis_angle,
 )
+from ...backend.core.runs import runs
 from ...backend.core.skeleton import INDEX, Skeleton
 from .calibration import Stage
 from .root import ankle_height
@@ -81,7 +82,7 @@ def steady(times: Array, contacts: NDArray[np.uint8]) -> NDArray[np.bool_]:
     touching = contacts > 0
     for column in touching.T:
         for state in (False, True):
-            for start, end in _runs(column == state):
+            for start, end in runs(column == state):
                 inside = state or (start > 0 and end < len(times))
                 if inside and times[end - 1] - times[start] < BRIEF:
                     column[start:end] = not state
@@ -99,9 +100,9 @@ def planted(
     touching: (T, 2) heel and toes. ankle: (T, 3), offsets: (T, 3, 3) from there to the target's `SOLE`.
     source: (T, 3, 3) the source's, which says on which level it stands.
     """
-    runs = _runs(touching.any(axis=1))
+    steps = runs(touching.any(axis=1))
     raised = np.zeros(len(times))
-    for start, end in runs:
+    for start, end in steps:
         stood_on = float(np.median(source[start:end, :, 2].min(axis=1)))
         raised[start:end] = ratio * stood_on if stood_on > RAISED else 0.0
     turn = _flat(times, touching, offsets)
@@ -110,11 +111,11 @@ def planted(
     pair = np.stack([points[:, 0], points[:, 1:].mean(axis=1)], axis=1)
     lowest = points[..., 2].min(axis=1)
     shift = np.zeros((len(times), 3))
-    for start, end in runs:
+    for start, end in steps:
         rows = slice(start, end)
         shift[rows, :2] = _still(touching[rows], pair[rows, :, :2])
         shift[rows, 2] = raised[rows] - lowest[rows]
-    _ease(times, runs, shift)
+    _ease(times, steps, shift)
     shift[:, 2] += np.maximum(0.0, -(lowest + shift[:, 2]))
     return turn, shift
 
@@ -122,23 +123,18 @@ def planted(
 def _flat(times: Array, touching: NDArray[np.bool_], offsets: Array) -> Array:
     """Turn (T, 4) that holds the foot in one place, flat, wherever heel and toes touch."""
     vectors = np.zeros((len(times), 3))
-    runs = _runs(touching.all(axis=1))
+    flat = runs(touching.all(axis=1))
     heel, big, small = np.moveaxis(offsets, 1, 0)
     frame = continuous(from_matrix(frame_from((big + small) / 2 - heel, big - small)))
-    for start, end in runs:
+    for start, end in flat:
         held = normalize(frame[start:end].sum(axis=0))
         normal = rotate(held, [0.0, 0.0, 1.0])
         level = [0.0, 0.0, np.sign(normal[2])]
         if abs(normal[2]) > FLAT:
             held = multiply(between(normal, level), held)
         vectors[start:end] = to_axis_angle(multiply(held, inverse(frame[start:end])))
-    _ease(times, runs, vectors)
+    _ease(times, flat, vectors)
     return from_axis_angle(vectors)
-
-
-def _runs(on: NDArray[np.bool_]) -> NDArray[np.int_]:
-    """(R, 2) first row and the one after the last of each stretch."""
-    return np.flatnonzero(np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))).reshape(-1, 2)
 
 
 def _still(touching: NDArray[np.bool_], points: Array) -> Array:

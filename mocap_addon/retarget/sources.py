@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...backend.core import rotations, skeleton
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
+from ...backend.core.runs import runs
 from . import recognise, solve
 from .bvh import read_bvh
 from .model import SourceMotion
@@ -147,9 +148,8 @@ def grounded(motion: SourceMotion) -> SourceMotion:
 
 def _lasting(down: NDArray[np.bool_], least: int) -> NDArray[np.bool_]:
     """Spans (T,) of at least `least` frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], down.astype(np.int8), [0]])))
     out = np.zeros(len(down), bool)
-    for start, end in edges.reshape(-1, 2):
+    for start, end in runs(down):
         out[start:end] = end - start >= least
     return out
 

@@ -97,7 +97,7 @@ def posed(data: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarr
     """-> local quaternions, joints, contact points of all frames, as the README's rule says."""
     pose = np.concatenate([data["root_orient"][:, None], data["body_pose"].astype(float)], axis=1)
     local = rotations.from_axis_angle(pose)
-    joints, points = footing.place(convert.to_world(local), data["trans"].astype(float))
+    joints, points = footing.place(skeleton.to_global(local), data["trans"].astype(float))
     return local, joints, points
 
 

@@ -79,8 +79,6 @@ def test_rotation_forms_are_one_another(angle: float) -> None:
     axis = torch.nn.functional.normalize(torch.randn(50, 3, dtype=torch.float64), dim=-1)
     matrix = kinematics.matrix_from_axis_angle(axis * angle)
     torch.testing.assert_close(kinematics.matrix_from_6d(kinematics.matrix_to_6d(matrix)), matrix)
-    again = kinematics.matrix_from_axis_angle(kinematics.matrix_to_axis_angle(matrix))
-    torch.testing.assert_close(again, matrix, atol=1e-5, rtol=0)
 
 
 def test_a_frame_sees_a_window_of_120_frames() -> None:
