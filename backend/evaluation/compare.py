@@ -58,8 +58,8 @@ class Pair:
 
     @property
     def rate(self) -> float:
-        """Frames a second, from the timestamps."""
-        return float(1.0 / np.median(np.diff(self.true.times)))
+        """Frames a second of those that both have, from the timestamps: a take may have every second one."""
+        return float(1.0 / np.median(np.diff(self.times if len(self.times) > 1 else self.true.times)))
 
     @property
     def times(self) -> Array:

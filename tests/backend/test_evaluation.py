@@ -152,6 +152,14 @@ def test_a_take_against_itself_is_without_error(tmp_path: Path) -> None:
     assert result["foot_pck"] == 100 and result["seen"] == 100
 
 
+def test_a_take_of_every_second_frame_is_measured_over_time(tmp_path: Path) -> None:
+    truth = write_take(tmp_path / "a.npz", "a.mp4")
+    half = write_take(tmp_path / "b.npz", "a.mp4", frames=slice(0, 60, 2))
+    whole, thinned = (compare.evaluate(compare.match([take], [truth]))["overall"] for take in (truth, half))
+    assert thinned["acceleration"] == pytest.approx(0.0, abs=1e-4) == thinned["skate"]
+    assert 0 < thinned["jitter"] == pytest.approx(whole["jitter"], rel=0.1)
+
+
 def test_a_wrong_horizon_is_measured(tmp_path: Path) -> None:
     truth, take = write_take(tmp_path / "a.npz", "a.mp4"), write_take(tmp_path / "b.npz", "a.mp4", turn=0.1)
     measured = compare.evaluate(compare.match([take], [truth]))
