@@ -1,6 +1,7 @@
 """A clip goes in, a moving character comes out: python packaging/demo.py VIDEO (or `dev.py demo`).
 
-Writes into out/: demo.blend (keyed armature, camera, clip), demo.npz (the take), demo.png (the picture to judge by).
+Writes into out/: demo.blend (keyed armature, camera, clip), demo.npz (the take; one a shot, demo.1.npz and so on, where
+the video is cut), demo.png (the picture to judge by).
 """
 
 from __future__ import annotations
@@ -46,8 +47,9 @@ def main(arguments: list[str]) -> int:
             status = _capture_in_blender(archive, clip, [WALKER] if sha256(clip) == CLIP_SHA256 else [])
         if status:
             return status
+        takes = sorted(OUT.glob("demo*.npz"))  # several where the video is cut
         with timed("contact sheet"):
-            save(make_sheet(clip, [OUT / "demo.npz"], ROWS, True, OUT / "demo.blend"), OUT / "demo.png")
+            save(make_sheet(clip, takes, ROWS, True, OUT / "demo.blend"), OUT / "demo.png")
     except SetupError as error:
         print(f"demo.py: {error}", file=sys.stderr)
         return 5
@@ -55,7 +57,7 @@ def main(arguments: list[str]) -> int:
         shutil.rmtree(PROFILE, ignore_errors=True)
     print(
         f"\nLook at {OUT / 'demo.png'} first, then open {OUT / 'demo.blend'} in Blender and press play.\n"
-        f"The take is {OUT / 'demo.npz'}. The demo captures one person; the add-on captures everyone."
+        f"The take is {', '.join(map(str, takes))}. The demo captures one person; the add-on captures everyone."
     )
     return 0
 

@@ -37,29 +37,34 @@ def main() -> None:
     job = json.load(sys.stdin)
     addon = _addon()
     takes = [addon["take"].read_take(Path(path)) for path in job["takes"]]
+    shots = [take.provenance.get("shot", 0) for take in takes]
     if job["blend"]:
         bpy.ops.wm.open_mainfile(filepath=job["blend"])
         bodies = sorted((o for o in bpy.data.objects if o.type == "ARMATURE"), key=lambda o: o.name)
         for worn in (o for o in bpy.data.objects if o.type == "MESH"):
             worn.hide_render = True  # mannequins tell left from right
-        camera = bpy.context.scene.camera
+        cameras = sorted((o for o in bpy.data.objects if o.type == "CAMERA"), key=lambda o: o.name)
+        views = dict(zip(sorted(set(shots)), cameras, strict=True))
         motions = []
     else:
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
         bodies, motions = _build(addon, takes)
         bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y = job["size"]
-        path = addon["camera"].path_of(takes[0])
-        camera = addon["camera"].build(bpy.context.scene, "clip", takes[0], path, Path(), bpy.context.scene.collection)
+        views = {}
+        for shot, take in zip(shots, takes, strict=True):
+            if shot not in views:
+                build, path = addon["camera"].build, addon["camera"].path_of(take)
+                views[shot] = build(bpy.context.scene, "clip", take, path, Path(), bpy.context.scene.collection)
     scene = bpy.context.scene
     skins = [_skin(body, colors) for body, colors in zip(bodies, job["colors"], strict=True)]
     _studio(scene)
     for frame in job["frames"]:
         time = next(float(t.times[t["frames"] == frame][0]) for t in takes if frame in t["frames"])
         seen = [frame in take["frames"] for take in takes]
-        if job["blend"]:
-            at = 1.0 + time * scene.render.fps / scene.render.fps_base
-            scene.frame_set(math.floor(at), subframe=at % 1.0)
-        else:
+        camera = views[shots[seen.index(True)]]
+        at = 1.0 + time * scene.render.fps / scene.render.fps_base
+        scene.frame_set(math.floor(at), subframe=at % 1.0)
+        if not job["blend"]:
             for body, take, motion in zip(bodies, takes, motions, strict=True):
                 if frame in take["frames"]:
                     row = int(np.flatnonzero(take["frames"] == frame)[0])
