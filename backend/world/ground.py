@@ -77,7 +77,7 @@ def find_ground(
 
 def _common_level(levels: dict[int, float], evidence: dict[int, int], eye: float) -> float:
     """The lowest level that enough planted feet agree on."""
-    for _, level in sorted((level, level) for level in levels.values()):
+    for level in sorted(levels.values()):
         near = [t for t, other in levels.items() if abs(other - level) < (RESIZE - 1) * abs(eye - level)]
         if sum(evidence[t] for t in near) >= FLOOR_SHARE * sum(evidence.values()):
             return float(np.average([levels[t] for t in near], weights=[evidence[t] for t in near]))
