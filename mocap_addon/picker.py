@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from ..backend.core.rotations import Array
-from . import compat, people
+from . import compat, paths, people
 from .translations import tr
 
 PICKED, OTHER = (0.25, 0.9, 0.35, 1.0), (1.0, 1.0, 1.0, 0.8)
@@ -180,7 +180,8 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if people.latest is None or not people.latest.pictures:
+        scan = people.of(paths.absolute(context.scene.video_mocap.video))
+        if scan is None or not scan.pictures:
             cls.poll_message_set(tr("Find the people first"))
             return False
         return True

@@ -14,6 +14,7 @@ from ..backend.core.take import read_take
 from . import doubt, environment, files, paths, preferences, properties, runner, takes
 from .capture import Capture, Request, Resolve
 from .operators import TakeOperator, chosen
+from .setup import operators as setup
 from .translations import N_, tr
 
 SOLVING = ("body", "feet", "orient")  # the stages whose engines can be changed without the video
@@ -101,6 +102,8 @@ def cannot_resolve(entry: takes.VideoMocapTake) -> str | None:
         return tr("A partial take has nothing to solve again from: capture again to complete it")
     if paths.missing(entry.path):
         return tr("The take file is missing: relocate it first")
+    if setup.running:
+        return tr("A set-up is running")
     obstacle = preferences.backend_obstacle()
     return obstacle.what if obstacle else None
 

@@ -65,6 +65,10 @@ def test_whoever_is_picked_is_captured(bpy, addon, settings, two):
     assert bpy.ops.video_mocap.people_find() == {"FINISHED"}
     scan = addon.people.of(two)
     assert scan.error is None and not scan.running
+    settings.video = str(two.with_name("other.mp4"))
+    assert not bpy.ops.video_mocap.people_pick.poll()  # they are not in that one
+    settings.video = str(two)
+    assert bpy.ops.video_mocap.people_pick.poll()
     picture = scan.picture
     assert len(picture.boxes) == 2 and all(face.is_file() for face in picture.faces)
     settings.people = "PICKED"
