@@ -36,7 +36,7 @@ AT_REST, LESS = 1.0, 2.5
 
 # Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames. To be
 # believed one may leave so much of the other's squares, and so many squares: in a crowd nothing explains much.
-LENS, LENSES, STRETCH, WORTH, CLEAR = 1.2, 4, 25, 0.95, 4.0
+LENS, LENSES, STRETCH, WORTH, CLEAR = 1.2, 6, 25, 0.95, 4.0
 
 # Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
 # and along it, part of the distance; from how many standard deviations on it has not stood at all.
