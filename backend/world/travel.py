@@ -34,9 +34,10 @@ FAR = 20.0  # of these from which on a corner has moved by itself, as long as th
 # leave than a turn. Tripods here leave up to 0.7, a camera that pans 2, such as travel 15 without a path and 2 with it.
 AT_REST, LESS = 1.0, 2.5
 
-# Lenses that are tried: times longer or shorter than the last one, so many both ways, on so many key frames. To be
-# believed one may leave so much of the other's squares, and so many squares: in a crowd nothing explains much.
-LENS, LENSES, STRETCH, WORTH, CLEAR = 1.2, 6, 25, 0.95, 4.0
+# Lenses that are tried: times longer or shorter than the last one, so many both ways, and between these in steps of so
+# much of that; on so many key frames. To be believed one may leave so much of the first one's squares, and so many
+# squares: in a crowd nothing explains much.
+LENS, LENSES, FINEST, STRETCH, WORTH, CLEAR = 1.2, 6, 0.25, 25, 0.95, 4.0
 
 # Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
 # and along it, part of the distance; from how many standard deviations on it has not stood at all.
@@ -97,9 +98,9 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     if left < LESS:  # a turn does
         return 1.0
     measured, times = measured[keys], times[keys] - times[keys][0]
-    tried: dict[int, tuple[Path, float]] = {}
+    tried: dict[float, tuple[Path, float]] = {}
 
-    def attempt(step: int, start: Path | None = None) -> None:
+    def attempt(step: float, start: Path | None = None) -> None:
         """Look for a path through this lens, or only near one that another lens has; the best one is kept."""
         background = Background(corners, replace(camera, focal=LENS**step * camera.focal))
         if start is None:
@@ -111,26 +112,31 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
         if step not in tried or left < tried[step][1]:
             tried[step] = path, left
 
-    def unexplained(step: int) -> float:
+    def unexplained(step: float) -> float:
         return tried[step][1]
 
-    best = 0
+    best, width = 0.0, 1.0
+    attempt(best)
     while abs(best) < LENSES:  # downhill from what it was taken for
-        nearby = (best - 1, best, best + 1)
-        for step in nearby:
+        around = best - width, best + width
+        for step in around:
+            tick(len(tried), 2 * LENSES + 8)
             if step not in tried:
-                tick(len(tried), 2 * LENSES + 1)
-                attempt(step)
-        for step, other in ((best, best - 1), (best, best + 1), (best - 1, best), (best + 1, best)):
-            attempt(step, tried[other][0])  # the search may have gone astray through one lens, and not through the next
-        lowest = min(nearby, key=unexplained)
-        if lowest == best:
-            low, middle, high = map(unexplained, nearby)
-            if middle > min(WORTH * unexplained(0), CLEAR):
-                break
+                attempt(step, None if width == 1.0 else tried[best][0])
+        for step in around:  # the search may have gone astray through one lens, and not through the next
+            attempt(best, tried[step][0])
+            attempt(step, tried[best][0])
+        lowest = min((best, *around), key=unexplained)
+        if lowest != best:
+            best = lowest
+        elif unexplained(best) > min(WORTH * unexplained(0.0), CLEAR):
+            break
+        elif width > FINEST:
+            width /= 2  # the squares grow faster towards short lenses than towards long ones
+        else:
+            low, middle, high = (unexplained(step) for step in (around[0], best, around[1]))
             aside = 0.5 * (low - high) / max(low - 2 * middle + high, 1e-9)  # where a parabola is lowest
-            return float(LENS ** (best + aside))
-        best = lowest
+            return float(LENS ** (best + width * aside))
     return 1.0  # any lens will do, or none: all that is seen lies in one plane, say
 
 
