@@ -44,7 +44,7 @@ from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .shots import marked
 from .stages import BodySolver, Camera, Motion, Rooter, Tracker
-from .store import BLOCK, CAMERA, ObservationStore, RecordFile, Seen, Shot
+from .store import BLOCK, CAMERA, CUT, ObservationStore, RecordFile, Seen, Shot
 from .video import VideoInfo, VideoReader, probe, video_hash
 from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
@@ -432,5 +432,5 @@ def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
         "video": sha256, "start": job.start, "end": job.end, "most": parse_people(job.people).most, "fps": job.fps,
         "focal": job.focal,
         "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
-        "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr)),
+        "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr, CUT.descr)),
     }  # fmt: skip

@@ -15,7 +15,7 @@ GLANCE = (64, 36)  # pixels of the pictures that are compared first
 OTHER = 8.0  # of 255: they differ by so much on average where there may be a cut; cuts tried here differ by 9 to 50
 SAME = 0.1  # part of the corners that moves as one plane does: pans here 0.27 and more, cuts 0.1 and less in 94 of 100
 NEAR = 4.0  # pixels of the small picture
-FEWEST = 20  # corners that can tell
+FEWEST, AGAIN = 20, 8  # corners that can tell; of them that must be found again to tell a plane
 APART = 0.15  # seconds between two frames that may have little in common anyway
 
 
@@ -50,7 +50,7 @@ def _another(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> bool:
     if len(places) < FEWEST:
         return False
     moved, there = followed(a, b, places)
-    if there.sum() < 8:
+    if there.sum() < AGAIN:
         return True
     _, plane = cv2.findHomography(places[there], moved[there], cv2.RANSAC, NEAR)
     return plane is None or float(plane.sum()) < SAME * len(places)

@@ -17,13 +17,14 @@ Top-level arrays (T frames; world: z up, floor at z = 0, metres; camera: x right
     R (T, 3, 3) t (T, 3)        x_camera = R x_world + t
     timestamps (T,) frames (T,) seconds and frame numbers in the video; frames without the person are left out
     fps () up_axis              frames a second of the clip, "z"
-    provenance                  JSON text: video (name, SHA-256), models, engines, settings, licences, versions
+    provenance                  JSON text: video (name, SHA-256), models, engines, settings, licences, versions; `shot`,
+                                the number between the video's cuts
 
 `timestamps` rule where the frame rate varies; `mocap_frame_rate` is the average.
 
 A capture of one person writes TAKE.npz. A capture of several writes TAKE.1.npz, TAKE.2.npz, ... (the number is the
 track's) and the index TAKE.json: {"takes": [{"track", "name", "file", "frames", "first", "last"}], "video": ...}.
-All persons of a capture share one world and one camera.
+All persons of a shot share one world and one camera; most videos are one shot.
 
 What the takes were solved from stays beside them as TAKE.keypoints (see `backend/observations.py`); a take's
 provenance names it, `observations`, relative to the take.
