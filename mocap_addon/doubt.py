@@ -18,6 +18,7 @@ from . import compat, keys
 UNSURE = 0.3  # below this a limb is a guess
 SHORTEST = 0.2  # seconds; briefer doubts are not worth a look
 JOINED = 0.3  # seconds between two doubts that make them one
+LONGEST = 63  # bytes of a marker's name
 
 _BODY = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot")
@@ -114,8 +115,8 @@ def next_span(found: list[Span], frame: float, back: bool = False) -> Span | Non
 
 
 def marker_name(take: str, limb: str) -> str:
-    """What the marker of a doubtful span is called."""
-    return f"? {limb.removeprefix('? ')} · {take}"
+    """What the marker of a doubtful span is called: as much as Blender keeps of it."""
+    return f"? {limb.removeprefix('? ')} · {take}".encode()[:LONGEST].decode(errors="ignore")
 
 
 def mark(scene: bpy.types.Scene, take: str, found: list[Span]) -> None:
@@ -133,4 +134,5 @@ def unmark(scene: bpy.types.Scene, take: str) -> None:
 
 def marked(scene: bpy.types.Scene, take: str) -> list[bpy.types.TimelineMarker]:
     """A take's markers."""
-    return [m for m in scene.timeline_markers if m.name.startswith("? ") and m.name.endswith(f" · {take}")]
+    ours = [m for m in scene.timeline_markers if m.name.startswith("? ")]
+    return [m for m in ours if m.name == marker_name(take, m.name.split(" · ")[0])]

@@ -80,6 +80,14 @@ def test_markers_come_and_go_and_follow_the_name(bpy, addon, entry):
     assert [marker.name for marker in scene.timeline_markers] == ["mine"]
 
 
+def test_markers_of_takes_with_long_names_come_and_go(bpy, addon, entry):
+    scene = bpy.context.scene
+    entry.name = "Übung im großen Saal, dritter Versuch, Freitag · Person 1"
+    assert bpy.ops.video_mocap.doubt_mark() == {"FINISHED"} and len(scene.timeline_markers)
+    bpy.ops.video_mocap.doubt_mark()
+    assert len(scene.timeline_markers) == 0
+
+
 def test_edited_curves_count(bpy, addon, entry):
     for curve in addon.compat.curves(entry.armature.animation_data.action):
         if curve.data_path == '["confidence left arm"]':
