@@ -149,8 +149,10 @@ def track(run: Run) -> None:
             ending = camera.corners.records()
             store.corners(shot).append(ending[ending["frame"] > key])
 
-        with VideoReader(job.video, job.start, job.end, job.fps, store.next_frame) as reader:
-            with closing(looked(tracker.track(marked(reader)), run.chain.lookers(job), store.record)) as tracked:
+        first = store.next_frame
+        with VideoReader(job.video, job.start, job.end, job.fps, max(first - 1, 0)) as reader:
+            fresh = (frame for frame in marked(reader) if frame.index >= first)  # the one before only shows a cut
+            with closing(looked(tracker.track(fresh), run.chain.lookers(job), store.record)) as tracked:
                 for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
                     regions = [seen.observation["roi"] for seen in sightings]
                     if frame.cut:

@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 from clips import PEOPLE, Picture, backend, person_pictures, write_video
 
-from backend.core.take import read_take
+from backend.core.errors import MocapError
+from backend.core.take import read_take, working_folder
+from backend.job import Job
+from backend.pipeline import capture
 from backend.shots import marked
 from backend.stages import Frame
+from backend.store import FRAME, RecordFile
 
 FRAMES = 24
 
@@ -90,3 +94,12 @@ def test_each_shot_has_a_camera_and_people_of_its_own(edited: Path) -> None:
         solved = read_take(edited.with_name(f"again.{track}.npz"))
         assert solved["R"] == pytest.approx(take["R"], abs=1e-4) and solved.provenance["shot"] == track - 1
     assert len(json.loads(edited.with_name("again.json").read_text("utf-8"))["takes"]) == 2
+
+
+def test_a_capture_that_was_ended_right_before_a_cut_sees_it(edited: Path) -> None:
+    job = Job(edited, edited.with_name("continued.npz"), people="largest")
+    finished = RecordFile(working_folder(job.output) / "frames.bin", FRAME)
+    with pytest.raises(MocapError, match="cancelled"):
+        capture(job, lambda message: None, lambda: len(finished) == FRAMES)
+    assert len(finished) == FRAMES
+    assert len(capture(job, lambda message: None, lambda: False)) == 2
