@@ -1,7 +1,7 @@
 """Poses while the capture still runs: every person's last second or two, solved again and again.
 
 What is sent here is a preview at a fixed lookahead behind the tracker. The take is solved afterwards, with bone
-lengths and a floor that the whole clip decides.
+lengths and a floor that the whole shot decides.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A capture, from video to take. Start reading here: the functions stand in the order of a frame's way.
 
-    video -> decode -> detect + track people -> whole-body keypoints        track()     one pass, frame by frame
+    video -> decode -> cuts -> detect + track people -> keypoints           track()     one pass, frame by frame
           -> what published networks see in their pictures (`look`)
-          -> the path of a camera that travels                              follow()    whole clip, key frames
-          -> bone lengths, camera, floor                                    measure()   constants of the whole clip
+          -> the path of a camera that travels                              follow()    each shot, key frames
+          -> bone lengths, camera, floor                                    measure()   constants of each shot
           -> left and right put right -> body -> still camera -> world      solve()     windows of frames, per person
-          -> root and feet                                                  settle()    whole clip, few numbers a frame
+          -> root and feet                                                  settle()    whole take, few numbers a frame
           -> take                                                           write_takes()
 
 `observations.keep` leaves what `track` saw beside the takes, and `resolve` solves it again with other settings.

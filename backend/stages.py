@@ -27,7 +27,7 @@ OBSERVATION = np.dtype(
         # left, right: metres, wrist-centred, camera axes; confidence that there is a hand and that it faces that way
         ("hands", "<f4", (2, 21, 4)),
         ("consistency", "<f4"),  # 0..1, how well independent looks at the person agree
-        ("turn", "<f4", (4,)),  # quaternion: the camera's turn since the first frame (see `world.steady`)
+        ("turn", "<f4", (4,)),  # quaternion: the camera's turn since the shot's first frame (`world.steady`)
     ]
 )
 
