@@ -34,7 +34,8 @@ _HEADS = {
        for n, finger in enumerate(("thumb", "index", "middle", "ring", "pinky"), 1) for k in (1, 2, 3)},
 }  # fmt: skip
 _MIDDLE_HEADS = {"neck": "neck01", "head": "head", "jaw": "jaw"}
-# Part of a bone's name -> the joint that moves its skin; the first that fits. All of the face follows the head.
+# Part of a bone's name -> the joint that moves its skin; the first that fits. What hangs from the jaw follows it, all
+# the rest of the face follows the head.
 _OWNERS = (
     ("upperleg", "hip"), ("lowerleg", "knee"), ("foot", "ankle"), ("toe", "foot"), ("clavicle", "collar"),
     ("shoulder01", "collar"), ("upperarm", "shoulder"), ("lowerarm", "elbow"), ("wrist", "wrist"),
@@ -44,7 +45,7 @@ _OWNERS = (
     ("", "head"),
 )  # fmt: skip
 _TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar")
-PARTS = ("skin", "shirt", "trousers", "shoes", "hair", "eye", "iris", "brow", "lips")
+PARTS = ("skin", "shirt", "trousers", "shoes", "hair", "eye", "iris", "brow", "lips", "mouth")
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,11 @@ def load_body(looks: Mapping[str, float], size: float) -> Body:
         offsets[j] = aligned[p] @ (centers[j] - centers[p])
 
     faces = np.concatenate([groups[name] for name in ("body", "helper-l-eye", "helper-r-eye")])
-    weights = _weights(len(vertices))
+    weights = _weights(rig, len(vertices))
     for eye in ("helper-l-eye", "helper-r-eye"):
         weights[np.unique(groups[eye])] = np.eye(sk.COUNT)[JOINT["head"]]
-    parts = _clothes(vertices, faces, weights, groups, centers)
+    lips = vertices[[rig[bone]["tail"]["vertex_index"] for bone in ("oris05", "oris01")]]
+    parts = _clothes(vertices, faces, weights, groups, centers, lips.mean(0))
     used, faces = np.unique(faces, return_inverse=True)
     faces, bind, weights = faces.reshape(-1, 4), vertices[used], weights[used]
     skeleton = Skeleton(offsets, _points(bind, weights, centers, aligned, offsets, vertices, cubes, groups))
@@ -124,11 +126,11 @@ def _read_target(name: str, count: int) -> Array:
     return moved
 
 
-def _weights(count: int) -> Array:
+def _weights(rig: dict, count: int) -> Array:
     """(N, 55) how far each joint moves each vertex; rows add up to 1."""
     weights = np.zeros((count, sk.COUNT))
     for bone, rows in json.loads((BODY / "weights.default.json").read_text("utf-8"))["weights"].items():
-        owner = next(joint for part, joint in _OWNERS if part in bone)
+        owner = "jaw" if _hangs_from(rig, bone, "jaw") else next(joint for part, joint in _OWNERS if part in bone)
         if bone.startswith("finger"):
             owner += bone.split("-")[1][0]
         if owner not in JOINT:
@@ -137,6 +139,13 @@ def _weights(count: int) -> Array:
             index, weight = zip(*rows, strict=True)
             np.add.at(weights[:, JOINT[owner]], np.array(index, int), np.array(weight))
     return weights / np.maximum(weights.sum(1, keepdims=True), 1e-9)
+
+
+def _hangs_from(rig: dict, bone: str, above: str) -> bool:
+    """Whether a bone is another one or below it."""
+    while bone and bone != above:
+        bone = rig[bone]["parent"]
+    return bone == above
 
 
 def _joint_centers(rig: dict, vertices: Array, cubes: dict[str, Array]) -> Array:
@@ -253,8 +262,9 @@ def _clothes(
     weights: Array,
     groups: dict[str, NDArray[np.int64]],
     centers: Array,
+    lips: Array,
 ) -> NDArray[np.int64]:
-    """(F,) which of PARTS each face belongs to."""
+    """(F,) which of PARTS each face belongs to. lips: the place (3,) where they meet."""
     middle = vertices[faces].mean(1)
     owner = weights[faces].mean(1).argmax(1)
     parts = np.zeros(len(faces), int)
@@ -266,7 +276,7 @@ def _clothes(
     wear("shirt", "spine1", "spine2", "spine3", "collar", "shoulder")
     wear("trousers", "pelvis", "hip", "knee")
     wear("shoes", "ankle", "foot")
-    eye, on_head = centers[JOINT["left_eye_smplhf"]], owner == JOINT["head"]
+    eye, on_head = centers[JOINT["left_eye_smplhf"]], np.isin(owner, [JOINT["head"], JOINT["jaw"]])
     top = middle[on_head][:, 1].max()
     high = (middle[:, 1] - eye[1]) / (top - eye[1])  # 0 at the eyes, 1 at the crown
     behind = eye[2] - middle[:, 2]
@@ -274,9 +284,10 @@ def _clothes(
     front = on_head & (behind < 0.04) & (parts == 0)
     aside = np.abs(middle[:, 0])
     parts[front & (high > 0.15) & (high < 0.24) & (aside > 0.012) & (aside < 0.052)] = PARTS.index("brow")
-    mouth = vertices[np.unique(groups["joint-mouth"])].mean(0)
-    lips = front & (np.abs(middle[:, 1] - mouth[1]) < 0.009) & (aside < 0.024)
-    parts[lips] = PARTS.index("lips")
+    high, deep = np.abs(middle[:, 1] - lips[1]), lips[2] - middle[:, 2]
+    parts[front & (aside < 0.024) & (high < 0.009)] = PARTS.index("lips")
+    inside = on_head & (aside < 0.03) & (high < 0.042) & (deep > 0.02 + 0.7 * aside) & (deep < 0.13)
+    parts[inside] = PARTS.index("mouth")
     for name in ("helper-l-eye", "helper-r-eye"):
         ball = np.isin(faces[:, 0], np.unique(groups[name]))
         center = middle[ball].mean(0)

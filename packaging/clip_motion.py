@@ -14,9 +14,9 @@ from backend.body.reach import move_feet
 from backend.core import rotations
 from backend.core import skeleton as sk
 from backend.core.rotations import Array
+from backend.core.smoothing import local_average, local_quadratic
 from backend.evaluation.compare import CONTACT_POINTS
 from backend.motion.cmu import hinged_elbows
-from backend.smoothing import local_average, local_quadratic
 
 STEADY = 0.035  # seconds
 LIFT_REACH = 5  # frames

@@ -42,6 +42,7 @@ SCRIPT = Path(__file__).with_name("render_clip_in_blender.py")
 COLORS = {
     "skin": (206, 158, 128), "shirt": (150, 60, 60), "trousers": (58, 62, 78), "shoes": (222, 220, 214),
     "hair": (62, 42, 30), "eye": (235, 232, 226), "iris": (44, 34, 28), "brow": (66, 46, 34), "lips": (168, 92, 84),
+    "mouth": (58, 26, 26),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
-from ..smoothing import keep_fast
+from ..core.smoothing import keep_fast
 from ..stages import Camera, Motion
 from . import hands, landmarks
 from .landmarks import INDEX as L

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..core import keypoints, rotations
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
-from ..smoothing import local_average, local_quadratic
+from ..core.smoothing import local_average, local_quadratic
 from ..stages import Camera
 
 # Where the face model sees nose and right eye (iBUG number; millimetres in the head joint's axes: x to the person's

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.skeleton import INDEX as JOINT
+from ..core.smoothing import smooth_in_view
 from ..onnx import Network
-from ..smoothing import smooth_in_view
 from ..stages import Camera, Motion
 from .tokens import FOOT, from_6d, in_strands, to_6d, tokens
 

@@ -17,7 +17,7 @@ from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
-from ..smoothing import ties
+from ..core.smoothing import ties
 from ..stages import Camera
 from . import seen
 

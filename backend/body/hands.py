@@ -8,7 +8,7 @@ from ..core import rotations
 from ..core.rotations import Array
 from ..core.skeleton import FINGERS, Skeleton
 from ..core.skeleton import INDEX as JOINT
-from ..smoothing import keep_fast, local_average
+from ..core.smoothing import keep_fast, local_average
 from .landmarks import HAND_CHAINS
 from .landmarks import INDEX as L
 

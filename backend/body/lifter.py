@@ -15,8 +15,8 @@ from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
 from ..core.skeleton import Skeleton
+from ..core.smoothing import local_average, smooth_in_view, smooth_turns
 from ..onnx import Network
-from ..smoothing import local_average, smooth_in_view, smooth_turns
 from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points

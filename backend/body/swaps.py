@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..core import keypoints
 from ..core.rotations import Array
-from ..smoothing import GAP
+from ..core.smoothing import GAP
 
 # The landmark and the keypoint lists with left and right exchanged.
 _LANDMARKS = np.array(keypoints.mirrored(keypoints.LANDMARKS))

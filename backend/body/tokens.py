@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core import keypoints, rotations
 from ..core.rotations import Array
-from ..smoothing import GAP
+from ..core.smoothing import GAP
 from ..stages import Camera
 from .landmarks import INDEX as L
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..core import rotations
 from ..core.rotations import Array
-from ..smoothing import local_average
+from ..core.smoothing import local_average
 
 
 def signed_angle(reference: Array, direction: Array, axis: Array) -> Array:

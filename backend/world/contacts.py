@@ -12,7 +12,7 @@ from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.runs import runs
 from ..core.skeleton import Skeleton
-from ..smoothing import local_quadratic
+from ..core.smoothing import local_quadratic
 from ..stages import Camera, Motion
 
 SPEED = (0.35, 0.60)  # m/s: a contact begins below the first and ends above the second

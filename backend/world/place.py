@@ -14,7 +14,7 @@ from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array, normalize
 from ..core.skeleton import Skeleton
-from ..smoothing import GAP, local_average, ties
+from ..core.smoothing import GAP, local_average, ties
 from ..stages import Camera, Motion
 from .contacts import SEEN, contact_points, find_contacts, sideways_speed, to_world
 from .planted import planted_turns

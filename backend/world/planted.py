@@ -8,7 +8,7 @@ from scipy.linalg import solveh_banded
 
 from ..core import rotations
 from ..core.rotations import Array
-from ..smoothing import ties
+from ..core.smoothing import ties
 
 STANDS = (0.3, 0.6)  # how likely heel and toes must stand for a foot to be held, and to be held altogether
 # One standard deviation, radians: how far off the body engine leaves a foot, which it does for several frames alike;

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array
-from ...backend.smoothing import local_quadratic
+from ...backend.core.smoothing import local_quadratic
 from ..retarget.model import SourceMotion
 from ..retarget.sources import at_times
 from .motion import about_z, heading

@@ -9,7 +9,7 @@ import numpy as np
 from ...backend.core import rotations
 from ...backend.core.rotations import Array
 from ...backend.core.skeleton import FINGERS, INDEX
-from ...backend.smoothing import local_average, local_quadratic, without_spikes
+from ...backend.core.smoothing import local_average, local_quadratic, without_spikes
 from ..retarget.model import SourceMotion
 
 

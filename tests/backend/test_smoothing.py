@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from backend.core import rotations
-from backend.smoothing import keep_fast, local_average, local_quadratic, smooth_in_view, smooth_turns, without_spikes
+from backend.core.smoothing import (
+    keep_fast,
+    local_average,
+    local_quadratic,
+    smooth_in_view,
+    smooth_turns,
+    without_spikes,
+)
 
 TIMES = np.sort(np.concatenate([np.arange(0, 2, 1 / 30), np.arange(0, 2, 1 / 30) + 0.011]))  # uneven steps
 NOISE = np.full(3, 0.01)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .core import rotations
-from .core.rotations import Array
+from . import rotations
+from .rotations import Array
 
 WIDE = 0.10  # seconds: the kernel that shows what a calm joint does
 NARROW = 0.025  # seconds: about a frame
