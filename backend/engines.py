@@ -27,6 +27,8 @@ from .look import Looker, record_with
 from .published.registry import ENGINES as PUBLISHED
 from .stages import BodySolver, FootRefiner, Orienter, Tracker
 
+OURS = "GPL-3.0-or-later"  # where nothing runs but code
+
 
 def _blazepose(size: str) -> Callable[[Job], Tracker]:
     def make(job: Job) -> Tracker:
@@ -77,7 +79,7 @@ ENGINES: dict[str, dict[str, Engine]] = {
         "blazepose": _BLAZEPOSE,
         "blazepose-heavy": replace(
             _BLAZEPOSE,
-            what="the same with the large BlazePose: bodies seen more exactly, in three times the time",
+            what="the same with the large BlazePose: bodies seen more exactly, a capture takes almost twice as long",
             make=_blazepose(embedded.HEAVY),
             models=embedded.models_with(embedded.HEAVY),
         ),
@@ -95,7 +97,7 @@ ENGINES: dict[str, dict[str, Engine]] = {
         ),
         "analytic": Engine(
             what="joint rotations straight from the 3D landmarks",
-            licence="GPL-3.0-or-later",
+            licence=OURS,
             make=_analytic,
             packages=("numpy",),
         ),
@@ -108,7 +110,7 @@ ENGINES: dict[str, dict[str, Engine]] = {
             packages=("numpy", "onnxruntime"),
             networks=("footmr",),
         ),
-        "none": Engine(what="ankles as the body engine gives them", licence=motion_networks.LICENCE, make=_nothing),
+        "none": Engine(what="ankles as the body engine gives them", licence=OURS, make=_nothing),
     },
     "orient": {
         "orientcorrect": Engine(
@@ -120,14 +122,14 @@ ENGINES: dict[str, dict[str, Engine]] = {
         ),
         "none": Engine(
             what="which way is down from standing bodies and planted feet",
-            licence=motion_networks.LICENCE,
+            licence=OURS,
             make=_nothing,
         ),
     },
     "root": {
         "planted": Engine(
             what="where the picture shows the person, with planted feet that do not slip",
-            licence=motion_networks.LICENCE,
+            licence=OURS,
             make=_nothing,
         ),
     },

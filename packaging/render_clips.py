@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from clip_body import PARTS
 from clip_motion import Performance, perform
-from clip_scenes import FPS, SCENES, SIZE, TRAVELLING, Scene, random_scenes
+from clip_scenes import FPS, SCENES, SIZE, TALKING, TRAVELLING, Scene, random_scenes
 
 from backend.core import keypoints, rotations
 from backend.core import skeleton as sk
@@ -37,7 +37,7 @@ from backend.video import video_hash
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "out" / "clips"
-FIXED = SCENES | TRAVELLING
+FIXED = SCENES | TRAVELLING | TALKING
 SCRIPT = Path(__file__).with_name("render_clip_in_blender.py")
 COLORS = {
     "skin": (206, 158, 128), "shirt": (150, 60, 60), "trousers": (58, 62, 78), "shoes": (222, 220, 214),

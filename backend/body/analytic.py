@@ -45,8 +45,7 @@ class AnalyticSolver:
         local = sk.to_local(turned)
         pelvis = place_skeleton(turned, skeleton, observations, camera)
         confidence = joint_confidence(weights, observations["hands"][..., 3])
-        contacts = np.zeros((len(times), len(sk.CONTACTS)), np.uint8)
-        return Motion(times, local, pelvis, confidence, contacts)
+        return Motion(times, local, pelvis, confidence)
 
 
 def _metric(observations: NDArray[Any]) -> tuple[Array, Array]:

@@ -1,4 +1,5 @@
-"""Where the head is turned, from the face: what five body keypoints tell is off by twice as much."""
+"""Where the head is turned and how far the mouth is open, from the face. What five body keypoints tell of the head is
+off by twice as much, and of the mouth they tell nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _LEFT = {34: 32, 35: 31, 42: 39, 43: 38, 44: 37, 45: 36, 46: 41, 47: 40}  # mirr
 POINTS = [*_RIGHT, *_LEFT]
 PLACES = 0.001 * np.array([*_RIGHT.values(), *((-_RIGHT[k][0], *_RIGHT[k][1:]) for k in _LEFT.values())])
 _KEYPOINTS = keypoints.FACE.start + np.array(POINTS)
-_NECK = [JOINT["neck"]]
+_NECK, _JAW = [JOINT["neck"]], JOINT["jaw"]
 _MOVED = [JOINT[name] for name in ("head", "jaw", "left_eye_smplhf", "right_eye_smplhf")]
 
 SEEN = 0.5  # confidence from which on the face counts
@@ -34,6 +35,13 @@ ROBUST = 0.012  # metres from which on a point loses its say; all of them, where
 PRIOR = np.radians(20.0)  # what was known of the head before is off by this much
 STEADY, FADE = 0.08, 0.06  # seconds
 ROUNDS = 8
+
+_LIPS = keypoints.FACE.start + np.array([62, 66])  # the middle of their inner edges
+LIPS = np.array([0.0, -0.036, 0.088])  # where they meet, metres, seen from the jaw's joint
+CLOSED, SHARE = np.radians(1.5), 0.7  # of closed lips; of the way that the face model sees lips open (rendered clips)
+FLAT = 0.01  # metres: what lips move in the picture when one looks along their way
+WIDEST = np.radians(40.0)
+SPEECH = 0.04  # seconds
 
 
 def with_face(turned: Array, observations: NDArray[Any], camera: Camera) -> None:
@@ -55,16 +63,51 @@ def with_face(turned: Array, observations: NDArray[Any], camera: Camera) -> None
     turned[:, _MOVED] = rotations.multiply(rotations.from_axis_angle(more), turned[:, _MOVED])
 
 
+def with_jaw(turned: Array, observations: NDArray[Any], camera: Camera) -> None:
+    """Open the jaws of global rotations (T, 55, 4), camera space, as the faces of (T,) OBSERVATIONs do.
+
+    Where no face was seen, mouths are closed.
+    """
+    times, points = observations["time"].astype(float), observations["keypoints"].astype(float)
+    rows = points[:, _KEYPOINTS, 2].mean(1) > SEEN
+    rays = (points[..., :2] - camera.center) / camera.focal
+    angle = np.zeros((len(times), 1, 1))
+    angle[rows, 0, 0] = opening(turned[rows, _MOVED[0]], rays[rows][:, _KEYPOINTS], rays[rows][:, _LIPS])
+    angle = np.maximum(local_quadratic(angle, times, rows[:, None] + 1e-6, SPEECH), 0.0)
+    angle *= local_average(rows.astype(float)[:, None, None], times, SPEECH)
+    turned[:, _JAW] = rotations.multiply(turned[:, _JAW], rotations.from_axis_angle(angle[:, 0] * [1.0, 0.0, 0.0]))
+
+
+def opening(head: Array, face: Array, lips: Array) -> Array:
+    """Angles (T,) radians by which jaws are open, of heads (T, 4), camera space; face (T, points, 2), lips (T, 2, 2),
+    upper and lower: x/z and y/z of the rays to POINTS and to the inner edges of the lips.
+
+    The face tells the scale, the way that the lower lip takes round the jaw's joint the rest.
+    """
+    straight = _straight(face)
+    view = rotations.multiply(straight, head)
+    flat = rotations.rotate(view[:, None], PLACES)[..., :2]
+    flat, seen = (points - points.mean(1, keepdims=True) for points in (flat, _seen(straight, face)))
+    upper, lower = np.moveaxis(_seen(straight, lips), 1, 0)
+    apart = (lower - upper) * ((flat**2).sum((1, 2)) / np.maximum((flat * seen).sum((1, 2)), 1e-9))[:, None]
+    angle = np.zeros(len(head))
+    for _ in range(3):
+        jaw = rotations.from_axis_angle(angle[:, None] * [1.0, 0.0, 0.0])
+        place = rotations.rotate(jaw, LIPS)
+        onward = rotations.rotate(view, np.cross([1.0, 0.0, 0.0], place))[:, :2]
+        left = apart - rotations.rotate(view, place - LIPS)[:, :2]
+        angle = np.clip(angle + (onward * left).sum(1) / ((onward**2).sum(1) + FLAT**2), 0.0, SHARE * WIDEST)
+    return np.asarray(np.maximum(angle - CLOSED, 0.0) / SHARE)
+
+
 def looking(head: Array, face: Array) -> Array:
     """Rotations (T, 4) near `head` (T, 4), camera space, that put POINTS where they are seen; face (T, points, 2): x/z
     and y/z of their rays.
 
     Gauss-Newton on a scaled orthographic view along the ray to the face: it may lie anywhere and be of any size.
     """
-    ahead = np.concatenate([face.mean(1), np.ones((len(face), 1))], -1)
-    straight = rotations.between(ahead, [0.0, 0.0, 1.0])
-    rays = rotations.rotate(straight[:, None], np.concatenate([face, np.ones((*face.shape[:2], 1))], -1))
-    seen = rays[..., :2] / rays[..., 2:]
+    straight = _straight(face)
+    seen = _seen(straight, face)
     before = now = rotations.multiply(straight, head)
     weight = np.ones(seen.shape[:2])
     for _ in range(ROUNDS):
@@ -87,6 +130,18 @@ def looking(head: Array, face: Array) -> Array:
         now = rotations.multiply(rotations.from_axis_angle(turn), now)
         weight = 1 / (1 + (np.linalg.norm(off, axis=-1) / ROBUST) ** 2) ** 2
     return rotations.multiply(rotations.inverse(straight), now)
+
+
+def _straight(face: Array) -> Array:
+    """(T, 4) what turns the rays to faces (T, points, 2) onto the optical axis."""
+    ahead = np.concatenate([face.mean(1), np.ones((len(face), 1))], -1)
+    return rotations.between(ahead, [0.0, 0.0, 1.0])
+
+
+def _seen(straight: Array, points: Array) -> Array:
+    """(T, points, 2) x/z and y/z of rays (T, points, 2) that are turned by (T, 4)."""
+    rays = rotations.rotate(straight[:, None], np.concatenate([points, np.ones((*points.shape[:2], 1))], -1))
+    return np.asarray(rays[..., :2] / rays[..., 2:])
 
 
 def _centred(points: Array, weight: Array) -> Array:

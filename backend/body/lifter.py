@@ -21,7 +21,7 @@ from ..stages import Camera, Motion
 from . import hands
 from .analytic import SIDES, AnalyticSolver, filtered, hold_hand, joint_confidence, place_skeleton, pose, seen_points
 from .bones import measured
-from .face import with_face
+from .face import with_face, with_jaw
 from .fit import beside, fitted
 from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
@@ -75,6 +75,7 @@ class LifterSolver(AnalyticSolver):
         local[:, 1:BODY] = smooth_turns(local[:, 1:BODY], times)
         turned = sk.to_global(local)
         with_face(turned, observations, camera)
+        with_jaw(turned, observations, camera)
         with_hands(turned, smooth, weights, observations["hands"], times, skeleton)
         confidence = joint_confidence(weights, observations["hands"][..., 3])
         confidence[:, :BODY] *= np.clip((LOST - error) / (LOST - SURE), 0.0, 1.0)
@@ -83,7 +84,6 @@ class LifterSolver(AnalyticSolver):
             sk.to_local(turned),
             pelvis,
             confidence,
-            np.zeros((len(times), len(sk.CONTACTS)), np.uint8),
             down=_down(found),
             still=1.0 / (1.0 + np.exp(-found["static"].astype(float))),
             beside=beside(local, pelvis, skeleton, observations, camera),

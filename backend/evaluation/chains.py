@@ -160,8 +160,8 @@ def _figures(chain: BodySolver, clip: Clip) -> dict[str, Array]:
         rotations.rotate(rotations.inverse(t[:, 0]), u) for t, u in ((turned, up), (true_turned, -clip.down))
     )
     return figures | {
-        "lean °": metrics.gravity_error(own, true_own),
-        "gravity °": metrics.gravity_error(-up, clip.down),
+        "lean °": metrics.angle_between(own, true_own),
+        "gravity °": metrics.angle_between(-up, clip.down),
     }
 
 

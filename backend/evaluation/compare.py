@@ -38,6 +38,7 @@ COLUMNS = {
     "ankle_angle": "AJAE °", "foot_pck": "PCK_F %", "foot_keypoints": "N-FKE %", "acceleration": "accel m/s²",
     "jitter": "jitter 10m/s³", "skate": "skate cm/s", "gravity": "gravity °", "lean": "lean °",
     "world_first": "W-MPJPE mm", "world_whole": "WA-MPJPE mm", "swaps": "swaps %", "swaps_detected": "2D swaps %",
+    "jaw": "jaw °",
 }  # fmt: skip
 
 
@@ -216,7 +217,10 @@ def measure(pair: Pair) -> dict[str, NDArray[Any]]:
     if "up_axis" not in true or str(true["up_axis"]) == "z":
         up, true_up = found["R"][p, :, 2], true["R"][g, :, 2]
         root, true_root = (rotations.to_matrix(t.rotations[r, 0])[:, 2] for t, r in ((found, p), (true, g)))
-        out |= {"gravity": metrics.gravity_error(up, true_up), "lean": metrics.gravity_error(root, true_root)}
+        out |= {"gravity": metrics.angle_between(up, true_up), "lean": metrics.angle_between(root, true_root)}
+    jaw, true_jaw = (t.rotations[r, JOINT["jaw"]] for t, r in ((found, p), (true, g)))
+    if np.ptp(true_jaw, axis=0).any():
+        out["jaw"] = np.degrees(rotations.angle_between(jaw, true_jaw))
     if "landmarks3d" in found:
         out["pa_mpjpe_landmarks"] = 1e3 * metrics.pa_mpjpe(landmark_points(found)[p], true_common)
     if "keypoints2d" in found and "keypoints2d" in true:

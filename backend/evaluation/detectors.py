@@ -156,7 +156,7 @@ def _keypoint_errors(pair: Pair, swapped: dict[str, NDArray[np.bool_]]) -> tuple
 def _direction_errors(points: Array, true: Array, start: str, end: str) -> Array:
     """(T,) degrees between where a bone of points (T, 16, 3) goes and where it truly goes."""
     i, j = ((COMMON + COMMON_FEET).index(name) for name in (start, end))
-    return metrics.gravity_error(points[:, j] - points[:, i], true[:, j] - true[:, i])
+    return metrics.angle_between(points[:, j] - points[:, i], true[:, j] - true[:, i])
 
 
 def _angles(degrees: Array) -> dict[str, float]:

@@ -126,8 +126,8 @@ def foot_skate(found: Array, contacts: NDArray[np.uint8], rate: float) -> Array:
     return np.linalg.norm(np.diff(found, axis=0), axis=-1)[standing] * rate * 100.0
 
 
-def gravity_error(found: Array, true: Array) -> Array:
-    """(T,) degrees between directions (T, 3): of "up" in the camera's or the body's axes, as found and in truth."""
+def angle_between(found: Array, true: Array) -> Array:
+    """(T,) degrees between directions (T, 3), as found and in truth: of "up" in some axes, of bones."""
     cross = np.linalg.norm(np.cross(found, true), axis=-1)
     return np.degrees(np.arctan2(cross, (found * true).sum(-1)))
 

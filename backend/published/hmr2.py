@@ -18,8 +18,6 @@ from .vit import HUGE, ViT, ViTSize
 
 JOINTS = 24  # of SMPL; the first 22 turn as those of SMPL-X do, the last two are hands that SMPL-X has fingers for
 TOKEN = 1024
-FOCAL = 5000.0  # pixels of the crop, of the camera that the network was trained with
-CROP = 256  # pixels
 
 
 class Person(NamedTuple):
@@ -160,21 +158,3 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, width) -> (B, 1, width)"""
         return self.net(x)
-
-
-def crop_translation(camera: Tensor) -> Tensor:
-    """Weak-perspective camera (..., 3) -> the body's translation (..., 3) metres before the crop's own camera."""
-    s, tx, ty = camera.unbind(-1)
-    return torch.stack([tx, ty, 2 * FOCAL / (CROP * s + 1e-9)], -1)
-
-
-def picture_translation(camera: Tensor, centre: Tensor, box: Tensor, size: tuple[float, float]) -> Tensor:
-    """The same before the camera of the whole picture, as 4D-Humans guesses it.
-
-    camera (..., 3); centre (..., 2) and side `box` (...) of the crop in pixels; size: width and height of the picture.
-    """
-    width, height = size
-    focal = FOCAL / CROP * max(width, height)
-    scale = box * camera[..., 0] + 1e-9
-    shift = 2 * (centre - torch.tensor([width / 2, height / 2])) / scale[..., None]
-    return torch.cat([camera[..., 1:] + shift, (2 * focal / scale)[..., None]], -1)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..body.analytic import AnalyticSolver, filtered, joint_confidence, place_skeleton, seen_points
+from ..body.face import with_jaw
 from ..body.lifter import with_hands
 from ..body.tokens import in_strands
 from ..core import rotations
@@ -188,13 +189,11 @@ def _standing(frames: int) -> Array:
 
 
 def _motion(local: Array, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
-    """The body's rotations (T, 55, 4) with hands from their landmarks, placed where the picture shows the person."""
+    """The body's rotations (T, 55, 4) with jaw and hands from face and hand landmarks, placed where the person is."""
     times = observations["time"].astype(float)
     points, weights = seen_points(observations, camera)
     turned = sk.to_global(local)
     pelvis = place_skeleton(turned, skeleton, observations, camera)
+    with_jaw(turned, observations, camera)
     with_hands(turned, filtered(points, weights, times), weights, observations["hands"], times, skeleton)
-    contacts = np.zeros((len(times), len(sk.CONTACTS)), np.uint8)
-    return Motion(
-        times, sk.to_local(turned), pelvis, joint_confidence(weights, observations["hands"][..., 3]), contacts
-    )
+    return Motion(times, sk.to_local(turned), pelvis, joint_confidence(weights, observations["hands"][..., 3]))

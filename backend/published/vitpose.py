@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from ..core import keypoints as names
 from ..core.rotations import Array
-from .vit import COLUMNS, HUGE, ROWS, ViT, ViTSize
+from .vit import HUGE, ViT, ViTSize
 
-HEATMAP = 4 * ROWS, 4 * COLUMNS  # height and width
 BLUR = 11  # pixels of the heatmap, of the Gaussian that training drew: see `decode`
 _LEAST, _MOST = 0.001, 50.0
 

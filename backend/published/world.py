@@ -42,8 +42,8 @@ class GVHMRRoot:
         """Where the root goes, and the pose (T, 55, 4) after it was held still where the network says so.
 
         records: of `look.record_with`, with tokens; solved (T, 55, 4) and pelvis (T, 3): the body as it was placed in
-        the world; camera: over that world, in the first frame; still: it never turned; refined: a foot engine has set
-        the ankles, which are then left alone. Raises MocapError engine-unavailable.
+        the world; camera: over that world, in the first frame; still: it neither turned nor travelled;
+        refined: a foot engine has set the ankles, which are then left alone. Raises MocapError engine-unavailable.
         """
         found = self._run(records, camera)
         times = records.read(0, len(records))["time"].astype(float)

@@ -89,10 +89,10 @@ def test_gaps_split_a_take() -> None:
     assert metrics.runs(times, 1 / RATE) == [slice(0, 3), slice(3, 5)]
 
 
-def test_gravity_is_an_angle() -> None:
+def test_directions_are_compared_by_their_angle() -> None:
     up = np.array([[0.0, 0, 1], [0, 0, 1], [0, 0, 1]])
     tilted = np.array([[0.0, 0, 1], [0, np.sin(0.2), np.cos(0.2)], [0, 0, -1]])
-    np.testing.assert_allclose(metrics.gravity_error(tilted, up), [0, np.degrees(0.2), 180])
+    np.testing.assert_allclose(metrics.angle_between(tilted, up), [0, np.degrees(0.2), 180])
 
 
 def test_feet_in_the_picture() -> None:

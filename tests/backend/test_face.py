@@ -1,4 +1,4 @@
-"""Heads turned by faces: what is seen decides, what is not stays."""
+"""Heads turned and mouths opened by faces: what is seen decides, what is not stays."""
 
 from __future__ import annotations
 
@@ -85,3 +85,46 @@ def test_head_jaw_and_eyes_go_together_and_unseen_frames_stay() -> None:
     again = before.copy()
     face.with_face(again, blind, CAMERA)
     np.testing.assert_array_equal(again, before)
+
+
+def lip_rays(head: Array, angle: float, place: Array) -> Array:
+    """(1, 2, 2) rays to the inner edges of the upper and the lower lip, the jaw open by `angle`; head and place as in
+    `rays`."""
+    hinge = sk.neutral().offsets[JOINT["jaw"]]
+    lower = rotations.rotate(rotations.from_axis_angle([angle, 0.0, 0.0]), face.LIPS)
+    lips = rotations.rotate(head, hinge + np.stack([face.LIPS, lower])) + place
+    return (lips[:, :2] / lips[:, 2:])[None]
+
+
+@given(turn=turns, angle=st.floats(0.0, 0.4), aside=st.floats(-1.5, 1.5))
+@settings(max_examples=40, deadline=None)
+def test_a_jaw_opens_as_far_as_the_lips(turn: tuple[float, ...], angle: float, aside: float) -> None:
+    """Wherever the face is and looks; the face model sees lips open by a part of the way only."""
+    head = rotations.multiply(rotations.from_axis_angle(turn), FRONT)
+    place = np.array([aside, 0.3, 3.0])
+    found = face.opening(head[None], rays(head[None], place), lip_rays(head, angle, place)).item()
+    wanted = max(angle - face.CLOSED, 0.0) / face.SHARE
+    assert abs(found - wanted) < np.radians(2.0) + 0.08 * wanted
+
+
+def test_only_a_jaw_whose_face_is_seen_opens() -> None:
+    place = np.array([0.2, -0.4, 3.0])
+    observed = np.zeros(FRAMES, OBSERVATION)
+    observed["time"] = np.arange(FRAMES) / 30
+    seen = np.arange(FRAMES) < 12
+    for rows, places in (
+        (23 + np.array(face.POINTS), rays(FRONT[None], place)[0]),
+        (23 + np.array([62, 66]), lip_rays(FRONT, 0.2, place)[0]),
+    ):
+        told = np.column_stack([places * CAMERA.focal + CAMERA.center, np.ones(len(rows))])
+        observed["keypoints"][np.ix_(seen, rows)] = told
+    turned = np.tile(FRONT, (FRAMES, sk.COUNT, 1))
+    before = turned.copy()
+    face.with_jaw(turned, observed, CAMERA)
+    local = rotations.to_axis_angle(sk.to_local(turned))[:, JOINT["jaw"]]
+    wanted = (0.2 - face.CLOSED) / face.SHARE
+    np.testing.assert_allclose(local[:8, 0], wanted, atol=0.05)
+    np.testing.assert_allclose(local[18:], 0.0, atol=1e-6)
+    assert np.abs(local[:, 1:]).max() < 1e-6
+    turned[:, JOINT["jaw"]] = before[:, JOINT["jaw"]]
+    np.testing.assert_array_equal(turned, before)

@@ -14,7 +14,7 @@ from backend.core import rotations
 from backend.core.errors import MocapError
 from backend.engines import ENGINES
 from backend.evaluation import chains
-from backend.evaluation.metrics import gravity_error
+from backend.evaluation.metrics import angle_between
 from backend.world.ground import upright_camera
 from backend.world.steady import steadied
 
@@ -70,7 +70,7 @@ def test_people_lean_less_wrongly_once_it_is_known_which_way_is_up() -> None:
         up = rotations.rotate(rotations.multiply(turns, measured.rotation), [0.0, 0.0, 1.0])
         true = rotations.rotate(rotations.inverse(clip.local[:, 0]), -clip.down)
         for motion, found in ((first, before), (second, after)):
-            found.append(gravity_error(rotations.rotate(rotations.inverse(motion.rotations[:, 0]), up), true))
+            found.append(angle_between(rotations.rotate(rotations.inverse(motion.rotations[:, 0]), up), true))
     assert np.mean(after) < min(4.0, 0.95 * np.mean(before))
     assert np.quantile(after, 0.95) < 0.95 * np.quantile(before, 0.95)
 

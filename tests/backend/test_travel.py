@@ -157,9 +157,8 @@ def person() -> tuple[Motion, Array, Array]:
     local = standing(len(frames))
     local[:, 0] = rotations.from_axis_angle([np.pi, 0.0, 0.0])  # y up -> camera space
     local[:, 0] = rotations.multiply(turns, local[:, 0])
-    empty = np.zeros((len(frames), 4), np.uint8)
     seen = rotations.rotate(turns, [1.5, 0.0, 4.0] - places)
-    return Motion(times, local, seen, np.ones((len(frames), sk.COUNT)), empty), turns, places
+    return Motion(times, local, seen, np.ones((len(frames), sk.COUNT))), turns, places
 
 
 def test_standing_feet_say_how_large_the_path_is() -> None:

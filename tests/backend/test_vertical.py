@@ -113,7 +113,7 @@ def test_edges_that_lean_otherwise_than_people_are_not_believed() -> None:
     local = np.tile(IDENTITY, (20, sk.COUNT, 1))
     local[:, 0] = rotations.multiply(camera, sk.Y_UP_TO_Z_UP)
     pelvis = np.tile(rotations.rotate(camera, [0.0, 4.0, 0.0]), (20, 1))
-    motion = Motion(np.arange(20) / 30, local, pelvis, np.ones((20, sk.COUNT)), np.zeros((20, 4), np.uint8))
+    motion = Motion(np.arange(20) / 30, local, pelvis, np.ones((20, sk.COUNT)))
     people = [(sk.neutral(), motion)]
 
     def off(edges_of: Array) -> float:

@@ -30,7 +30,7 @@ def stepping(frames: int, rate: float = 30.0) -> tuple[sk.Skeleton, Motion]:
             turn = np.outer(base + share * lift, [1.0, 0, 0])
             local[:, JOINT[f"{side}_{joint}"]] = rotations.from_axis_angle(turn)
     local[:, 0] = sk.Y_UP_TO_Z_UP
-    motion = Motion(times, local, np.zeros((frames, 3)), np.ones((frames, sk.COUNT)), np.zeros((frames, 4), np.uint8))
+    motion = Motion(times, local, np.zeros((frames, 3)), np.ones((frames, sk.COUNT)))
     lowest = contact_points(body, motion)[..., 2].min()
     return body, replace(motion, pelvis=np.tile([0.0, 0.0, -lowest], (frames, 1)))
 

@@ -76,7 +76,7 @@ def test_small_toes_that_are_seen_reach_our_ankles() -> None:
     """A published keypoint engine sees small toes, the embedded one does not: the same network uses what is there."""
     motion = Motion(
         np.arange(FRAMES) / 30, np.broadcast_to(rotations.IDENTITY, (FRAMES, sk.COUNT, 4)).copy(),
-        np.zeros((FRAMES, 3)), np.ones((FRAMES, sk.COUNT)), np.zeros((FRAMES, 4), np.uint8),
+        np.zeros((FRAMES, 3)), np.ones((FRAMES, sk.COUNT)),
     )  # fmt: skip
     motion.rotations[:, 0] = rotations.from_axis_angle([np.pi, 0, 0])  # upright before the camera
     refiner = FootMR()
