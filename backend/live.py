@@ -69,10 +69,10 @@ class LiveView:
         self,
         solver: BodySolver,
         camera: Camera,
-        wanted: Callable[[int], bool],
+        wanted: Callable[[], set[int]],
         progress: Progress,
     ) -> None:
-        """camera: a level one; wanted: whether the user asked for a track, as far as is known by now."""
+        """camera: a level one; wanted: the tracks that the user asked for, as far as is known by now."""
         self._solver, self._level, self._camera = solver, camera, camera
         self._wanted, self._progress = wanted, progress
         self._people: dict[int, LivePerson] = {}
@@ -83,16 +83,18 @@ class LiveView:
             return
         if cut:
             self.finish()
+            self._people.clear()  # nobody is followed across a cut
             self._camera = self._level
         for track, observation in sightings:
             person = self._people.setdefault(track, LivePerson())
             person.add(observation)
             if time - person.solved >= STEP:
                 self._solve(track, person, time - LOOKAHEAD)
+        wanted = self._wanted()
         for track, person in self._people.items():
             if person.window and time - person.last > HALO:
                 self._part(track, person)
-            if person.emitted > -np.inf and not self._wanted(track):
+            if person.emitted > -np.inf and track not in wanted:
                 self._progress.emit({"type": "leave", "track": track})
                 person.emitted = -np.inf
 
@@ -111,7 +113,7 @@ class LiveView:
     def _solve(self, track: int, person: LivePerson, until: float) -> None:
         """Send the frames up to `until` seconds that were not sent yet."""
         person.solved = person.last
-        if not self._wanted(track):
+        if track not in self._wanted():
             person.forget(person.last - HALO)
             return
         skeleton = self._measured(track, person)

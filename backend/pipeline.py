@@ -43,9 +43,9 @@ from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_t
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .shots import marked
-from .stages import BodySolver, Camera, Motion, Rooter, Tracker
+from .stages import BodySolver, Camera, Earlier, Motion, Rooter, Tracker
 from .store import BLOCK, CAMERA, CUT, ObservationStore, RecordFile, Seen, Shot
-from .video import VideoInfo, VideoReader, probe, video_hash
+from .video import VideoInfo, VideoReader, pictures_at, probe, video_hash
 from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
 from .world.ground import Ground, find_ground
@@ -140,7 +140,8 @@ def track(run: Run) -> None:
         progress.stage("track", done, max(total, done))
     if not store.complete:
         tracker: Tracker = run.chain.make("track", job)
-        tracker.resume(store.last())
+        if len(store):
+            tracker.resume(_earlier(run))
         camera, lines = TurnMeter(level_camera(run.info), store.turned), VerticalMeter(level_camera(run.info))
         key, next_key, shot = -1, -np.inf, len(store.cuts)
 
@@ -183,6 +184,12 @@ def track(run: Run) -> None:
     progress.stage("track", len(store), len(store))
 
 
+def _earlier(run: Run) -> Earlier:
+    """What the tracker goes on from when an earlier run left something in the store."""
+    last, pictures = run.store.frames.read(len(run.store) - 1, len(run.store)), partial(pictures_at, run.job.video)
+    return Earlier(run.store.last(), float(last["time"][0]), max(run.store.seen, default=0) + 1, pictures)
+
+
 def follow(run: Run) -> Run:
     """Where a camera that travels has been: the store knows then. -> the run with its lens, if that was not known.
 
@@ -221,27 +228,27 @@ def released() -> None:
 def choose_people(run: Run) -> list[int]:
     """The tracks that become takes. Raises MocapError no-person or person-missing."""
     everyone = run.store.seen
-    enough = GLIMPSE * (run.store.frame_rate or run.info.fps)
-    lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough}
+    glimpse = GLIMPSE * (run.store.frame_rate or run.info.fps)
+    enough = {shot.number: min(glimpse, shot.rows.stop - shot.rows.start) for shot in run.store.shots()}
+    lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough[seen.shot]}
     if not lasting and everyone:
-        longest = max(everyone, key=lambda track: everyone[track].frames)
+        longest = max(everyone, key=lambda track: (everyone[track].frames, everyone[track].size))
         lasting = {longest: everyone[longest]}
         what = f"{person_name(longest)} is seen in {lasting[longest].frames} frames only."
         _warn(run, [("short-take", what)])
     if not lasting:
         raise MocapError("no-person", "No person was found in the video.")
     if run.choice.points:
-        return sorted({track_at(run.store, list(lasting), *point) for point in run.choice.points})
+        return sorted({track_at(run.store, list(everyone), *point) for point in run.choice.points})
     if run.choice.track is not None:
-        return choose_tracks(run.choice, _summary(lasting))
-    shots = _by_shot(run.store, list(lasting))
-    return [t for _, people in shots for t in choose_tracks(run.choice, _summary({t: lasting[t] for t in people}))]
+        return choose_tracks(run.choice, _summary(everyone))
+    return sorted(t for people in _shots(lasting) for t in choose_tracks(run.choice, _summary(people)))
 
 
 def _by_shot(store: ObservationStore, people: Iterable[int]) -> list[tuple[Shot, list[int]]]:
     """Shots with the people (tracks) who are seen in them."""
-    own = {track: store.shot_of(track) for track in people}
-    together = [(shot, [track for track in own if own[track] == shot.number]) for shot in store.shots()]
+    people = list(people)
+    together = [(shot, [track for track in people if store.seen[track].shot == shot.number]) for shot in store.shots()]
     return [(shot, here) for shot, here in together if here]
 
 
@@ -390,16 +397,18 @@ def _live_view(run: Run) -> LiveView:
     return LiveView(run.solver, level_camera(run.info), asked_for(run.choice, run.store), run.progress)
 
 
-def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[int], bool]:
-    """Tells whether a track is among those asked for, going by what is in the store at that time.
+def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[], set[int]]:
+    """Tells which tracks are asked for, going by what is in the store at that time.
 
     As long as the moment of a pick lies ahead, the largest person stands in for it.
     """
     known: dict[tuple[float, float, float], int | None] = {}
 
-    def asked(track: int) -> bool:
+    def asked() -> set[int]:
         if choice.track is not None:
-            return track == choice.track
+            return {choice.track}
+        if choice.most is None and not choice.points:
+            return set(store.seen)
         latest = max((seen.last for seen in store.seen.values()), default=-np.inf)
         for point in choice.points:
             if point not in known and latest > point[0] + MOMENT:
@@ -407,13 +416,19 @@ def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[int], 
                     known[point] = track_at(store, list(store.seen), *point)
                 except MocapError:  # nobody is there: told once the clip is through
                     known[point] = None
-        most = len(choice.points) - len(known) if choice.points else choice.most
-        if track in known.values():
-            return True
-        here = {t: seen for t, seen in store.seen.items() if store.shot_of(t) == store.shot_of(track)}
-        return track in choose_tracks(PeopleChoice(most=most), _summary(here))
+        most = PeopleChoice(most=len(choice.points) - len(known) if choice.points else choice.most)
+        picked = {track for track in known.values() if track is not None}
+        return picked.union(*(choose_tracks(most, _summary(people)) for people in _shots(store.seen)))
 
     return asked
+
+
+def _shots(everyone: Mapping[int, Seen]) -> list[dict[int, Seen]]:
+    """People (tracks) by the shot that they are seen in."""
+    shots: dict[int, dict[int, Seen]] = {}
+    for track, seen in everyone.items():
+        shots.setdefault(seen.shot, {})[track] = seen
+    return list(shots.values())
 
 
 def _summary(everyone: Mapping[int, Seen]) -> dict[int, tuple[int, float]]:

@@ -6,7 +6,7 @@ camera space is x right, y down, z forward, metres; rotations are quaternions (w
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +68,18 @@ class Sighting(NamedTuple):
     observation: np.void
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """Who was followed when a capture was broken off. people: the last OBSERVATION of everyone in the running shot, by
+    number; time: seconds, of the last frame; following: the number of the next newcomer; pictures: looks up what was
+    seen at some moments (seconds, ascending)."""
+
+    people: dict[int, np.void]
+    time: float
+    following: int
+    pictures: Callable[[list[float]], Iterable[Frame]]
+
+
 class Tracker(Protocol):
     """Stage `track`: who is seen where in each frame, and their keypoints. The same person has the same number
     throughout a shot, and another one in another shot."""
@@ -76,8 +88,8 @@ class Tracker(Protocol):
         """Each frame, in order, with everyone in it. Closing the generator stops its threads at once."""
         ...
 
-    def resume(self, last: dict[int, np.void]) -> None:
-        """Go on from the last OBSERVATION of each person, by number, as an earlier process left them."""
+    def resume(self, earlier: Earlier) -> None:
+        """Go on from there: whoever is seen again soon keeps their number."""
         ...
 
 

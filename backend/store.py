@@ -123,9 +123,10 @@ class RecordFile:
 
 @dataclass
 class Seen:
-    """How much was seen of one person: frames, seconds of the first and last, and over all frames the sum of the
-    region's side in pixels, weighed with the consistency of what was seen there."""
+    """How much was seen of one person: in which shot, frames, seconds of the first and last, and over all frames the
+    sum of the region's side in pixels, weighed with the consistency of what was seen there."""
 
+    shot: int
     frames: int = 0
     first: float = np.inf
     last: float = -np.inf
@@ -190,11 +191,6 @@ class ObservationStore:
         cuts = self.cuts.read(0, len(self.cuts))["row"].tolist()
         return [Shot(*shot) for shot in enumerate(map(slice, [0, *cuts], [*cuts, len(self)]))]
 
-    def shot_of(self, track: int) -> int:
-        """The number of the shot that a person is seen in: nobody is followed across a cut."""
-        cuts = self.cuts.read(0, len(self.cuts))["time"]
-        return int(np.searchsorted(cuts, self.seen[track].first, side="right"))
-
     def append(
         self,
         frame: Frame,
@@ -204,13 +200,13 @@ class ObservationStore:
     ) -> None:
         """Keep one finished frame; vertical: its form of `world.vertical`; turn: of the camera. Raises MocapError
         disk-full or output-unwritable."""
+        if frame.cut:
+            self.cuts.append(np.array((len(self), frame.time), CUT))
         for track, observation in sightings:
             for name, parts in _ROUNDED.items():
                 observation[name] = np.round(observation[name] * parts) / parts
             self.person(track).append(observation)
-            self.seen.setdefault(track, Seen()).add(observation)
-        if frame.cut:
-            self.cuts.append(np.array((len(self), frame.time), CUT))
+            self.seen.setdefault(track, Seen(len(self.cuts))).add(observation)
         self.camera.append(np.array((turn, turn, (0.0, 0.0, 0.0)), CAMERA))
         self.frames.append(np.array((frame.index, frame.time, vertical), FRAME))
 
@@ -265,8 +261,9 @@ class ObservationStore:
         self.camera.rewrite([camera])
 
     def last(self) -> dict[int, np.void]:
-        """The last observation of every person so far."""
-        return {track: self.person(track).read(seen.frames - 1, seen.frames)[0] for track, seen in self.seen.items()}
+        """The last observation of everyone in the last shot so far."""
+        here = {track: seen.frames for track, seen in self.seen.items() if seen.shot == len(self.cuts)}
+        return {track: self.person(track).read(frames - 1, frames)[0] for track, frames in here.items()}
 
     def __len__(self) -> int:
         """The number of finished frames."""
@@ -347,10 +344,13 @@ class ObservationStore:
         for shot in range(len(self.cuts) + 1):
             corners = self.corners(shot)
             corners.truncate(int((corners.column("frame") < self.next_frame).sum()))
+        cuts = self.cuts.column("time")
         self.corners(len(self.cuts) + 1).truncate(0)  # of a shot whose first frame was not finished
         for path in self.folder.glob("person-*.bin"):
             track = int(path.stem.removeprefix("person-"))
-            person, seen = self.person(track), Seen()
+            person = self.person(track)
+            first = person.read(0, 1)["time"]
+            seen = Seen(int(np.searchsorted(cuts, first, side="right").sum()))
             for block in person.blocks():
                 finished = block[block["frame"] < self.next_frame]
                 if len(finished):

@@ -184,8 +184,9 @@ class VideoReader:
             zero: float | None = None
             if table is not None:
                 zero = float(table[0])
-                first = max(self._first, int(np.searchsorted(table - zero, self._start - 1e-6)))
-                if 0 < first < len(table):
+                start = int(np.searchsorted(table - zero, self._start - 1e-6))
+                first = max(self._first, start)
+                if start < first < len(table):  # the picture before was one of ours
                     slot = self._slot(float(table[first - 1]) - zero)
             damage = _Damage()
             for picture in _decoded_from(container, stream, table, first, damage):

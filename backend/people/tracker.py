@@ -16,7 +16,7 @@ from ..landmarks.multicrop import JOINTS, VIEWS, agreement, disagreement, fused,
 from ..landmarks.pose import PoseLook, PoseModel
 from ..landmarks.silhouette import inside
 from ..landmarks.wholebody import recall
-from ..stages import Detection, Frame, Roi, Sighting
+from ..stages import Detection, Earlier, Frame, Roi, Sighting
 from .appearance import similarity, torso_colours
 from .body import SMALLEST_SIDE, Body, agrees, limb_lengths, same_person, visible
 from .choice import parse_people
@@ -39,6 +39,7 @@ _BESIDE = 2.0  # regions of a person, in which to search beside and behind them
 _REJECT_SECONDS = 0.45  # how long a spot that held nobody is not looked at again
 _FORGET_SECONDS = 4.0  # a lost person found later than this is a new one
 _SPARE = 2  # people followed beyond the number asked for, lest a wrong one take the place
+_LARGER = 1.3  # than somebody who is followed: how large a newcomer must be to take their place
 _ALIKE = 0.5  # similarity of the colours of one person's torso
 
 # A look is easy to believe when the model is certain, the person is near where they were going (torso lengths), and
@@ -56,7 +57,6 @@ class BlazePoseTracker:
         self._most = None if most is None else most + _SPARE
         self._threads = max(1, threads)
         self._detector, self._pose, self._hand, self._face = PoseDetector(), PoseModel(pose), HandModel(), FaceModel()
-        self._resumed: dict[int, np.void] = {}
         self._next_number = 1
         self._start()
 
@@ -68,11 +68,18 @@ class BlazePoseTracker:
         self._small_people = False
         self._rejected: list[tuple[float, Roi]] = []
 
-    def resume(self, last: dict[int, np.void]) -> None:
-        """Go on from each track's last OBSERVATION record: those in sight then keep their numbers."""
-        self._next_number = max(last, default=0) + 1
-        latest = max((record["time"] for record in last.values()), default=0.0)
-        self._resumed = {number: record for number, record in sorted(last.items()) if record["time"] == latest}
+    def resume(self, earlier: Earlier) -> None:
+        """See `stages.Tracker.resume`."""
+        self._next_number = earlier.following
+        recent = {n: r for n, r in sorted(earlier.people.items()) if earlier.time - r["time"] <= _FORGET_SECONDS}
+        pictures = list(earlier.pictures(sorted({float(record["time"]) for record in recent.values()})))
+        for number, record in recent.items() if pictures else ():
+            then = float(record["time"])
+            frame = min(pictures, key=lambda picture: abs(picture.time - then))
+            look = recall(record, frame.scale)
+            track = Track(number, look, then, torso_colours(frame.rgb, look.points), float(record["consistency"]))
+            track.lost = then < earlier.time
+            self._tracks.append(track)
 
     def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]:
         """Yield each frame with the people seen in it, one frame behind: hands and faces of a frame are looked at
@@ -97,12 +104,6 @@ class BlazePoseTracker:
         time = frame.time
         if frame.cut:
             self._start()
-            self._resumed.clear()
-        for number, record in self._resumed.items():
-            look = recall(record, frame.scale)
-            colours = torso_colours(frame.rgb, look.points)
-            self._tracks.append(Track(number, look, float(record["time"]), colours, float(record["consistency"])))
-        self._resumed.clear()
         self._tracks = [t for t in self._tracks if time - t.time <= _FORGET_SECONDS]
         expected = [t for t in self._tracks if not t.lost or time - t.time < LONGEST_GUESS]
         together = groups(expected, time)
@@ -220,17 +221,30 @@ class BlazePoseTracker:
             self._small_people = min(present) < max(frame.rgb.shape[:2]) / 5
         sure = [body for body in newcomers if body.consistency >= _NEW_CONSISTENCY]
         alone = not sure and all(t.lost for t in self._tracks)
+        new: list[Track] = []
         for body in sorted(newcomers, key=lambda body: body.look.roi.x):
             colours = torso_colours(frame.rgb, body.look.points)
             known = self._recognise(body.look, colours, frame.time)
             if known is not None:
                 known.advance(body.look, body.consistency, frame.time, frame.rgb)
                 known.supported = frame.time
-            elif not alone and body.consistency < _NEW_CONSISTENCY:
-                continue
-            elif self._most is None or sum(not t.lost for t in self._tracks) < self._most:
-                self._tracks.append(Track(self._next_number, body.look, frame.time, colours, body.consistency))
-                self._next_number += 1
+            elif alone or body.consistency >= _NEW_CONSISTENCY:
+                new.append(Track(0, body.look, frame.time, colours, body.consistency))
+        for track in self._admitted(new):
+            track.number = self._next_number
+            self._tracks.append(track)
+            self._next_number += 1
+
+    def _admitted(self, new: list[Track]) -> list[Track]:
+        """Those newcomers, in their order, whom there is room for: the largest. Somebody much larger than one who is
+        followed takes that one's place."""
+        present = [t for t in self._tracks if not t.lost]
+        if self._most is None or len(present) + len(new) <= self._most:
+            return new
+        sides = {id(t): t.pose.roi.side * (_LARGER if t in present else 1.0) for t in (*present, *new)}
+        stay = sorted((*present, *new), key=lambda t: -sides[id(t)])[: self._most]
+        self._tracks = [t for t in self._tracks if t.lost or t in stay]
+        return [t for t in new if t in stay]
 
     def _recognise(self, look: PoseLook, colours: Array, time: float) -> Track | None:
         """The lost track that this person continues: near enough for the time gone by, alike, of the same size."""

@@ -30,7 +30,7 @@ from ..models.library import user_folder
 from ..people.appearance import torso_colours
 from ..people.track import Track
 from ..people.tracker import Details
-from ..stages import Frame, Roi, Sighting
+from ..stages import Earlier, Frame, Roi, Sighting
 from . import pickled_modules
 from .runtime import Runner, device_of
 
@@ -120,11 +120,11 @@ class YoloTracker:
         self._earlier: dict[int, Array] = {}
         self._next_number = 1
 
-    def resume(self, last: dict[int, np.void]) -> None:
-        """Go on from each track's last record: those in sight then keep their numbers."""
-        self._next_number = max(last, default=0) + 1
-        latest = max((record["time"] for record in last.values()), default=0.0)
-        self._earlier = {n: record["box"].astype(float) for n, record in last.items() if record["time"] == latest}
+    def resume(self, earlier: Earlier) -> None:
+        """See `stages.Tracker.resume`; who was in sight in the last frame keeps their number."""
+        self._next_number = earlier.following
+        in_sight = {n: record for n, record in earlier.people.items() if record["time"] == earlier.time}
+        self._earlier = {n: record["box"].astype(float) for n, record in in_sight.items()}
 
     def track(self, frames: Iterable[Frame]) -> Generator[tuple[Frame, list[Sighting]], None, None]:
         """Yield each frame with the people seen in it."""

@@ -26,7 +26,7 @@ def sightings():
     return records
 
 
-def play(records, present, wanted=lambda track: True):
+def play(records, present, wanted=lambda: {1, 2}):
     """Show the frames to a LiveView; present: track -> frames it is seen in. -> per frame, the messages it caused."""
     messages: list[dict] = []
     view = LiveView(AnalyticSolver(), CAMERA, wanted, Progress(messages.append, lambda: False))
@@ -74,18 +74,17 @@ def test_a_glimpse_is_not_shown(sightings):
 
 
 def test_only_those_asked_for_are_shown_and_nothing_piles_up(sightings):
-    caused, most = play(sightings, {1: range(len(sightings))}, wanted=lambda track: False)
+    caused, most = play(sightings, {1: range(len(sightings))}, wanted=set)
     assert every(caused) == []
     assert most <= (HALO + STEP) * RATE + 2
 
 
 def test_whoever_turns_out_not_to_be_asked_for_leaves_and_may_come_back(sightings):
     now = 0.0
-    asked = {1: lambda: True, 2: lambda: not 3.0 <= now < 5.0, 3: lambda: now < 3.0}
     seen_until_two = {1: range(210), 2: range(210), 3: range(60)}
 
-    def wanted(track):
-        return asked[track]()
+    def wanted():
+        return {1, *([] if 3.0 <= now < 5.0 else [2]), *([3] if now < 3.0 else [])}
 
     messages: list[dict] = []
     view = LiveView(AnalyticSolver(), CAMERA, wanted, Progress(messages.append, lambda: False))

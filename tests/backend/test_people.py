@@ -24,7 +24,7 @@ from backend.people.doubt import Doubts
 from backend.people.meeting import groups
 from backend.people.track import Track
 from backend.people.tracker import BlazePoseTracker
-from backend.stages import Frame, Roi, Sighting
+from backend.stages import Earlier, Frame, Roi, Sighting
 from backend.video import VideoReader
 
 Picture = np.ndarray
@@ -47,6 +47,13 @@ def follow(tracker: BlazePoseTracker, frames: Iterable[Frame]) -> list[tuple[Fra
 
 def hips(sighting: Sighting) -> np.ndarray:
     return sighting.observation["keypoints"][HIPS, :2].mean(axis=0)
+
+
+def earlier(followed: list[tuple[Frame, list[Sighting]]]) -> Earlier:
+    """What a capture that was broken off after these frames goes on from."""
+    last = {sighting.track: sighting.observation for _, sightings in followed for sighting in sightings}
+    seen = [frame for frame, _ in followed]
+    return Earlier(last, seen[-1].time, max(last) + 1, lambda times: [frame for frame in seen if frame.time in times])
 
 
 def people(followed: list[tuple[Frame, list[Sighting]]]) -> dict[int, list[int]]:
@@ -126,6 +133,32 @@ def test_identity_survives_an_occlusion(frames: list[Frame]) -> None:
     assert seen[1] == [frame.index for frame in frames]
     assert not hidden & set(seen[2])
     assert {frame.index for frame in frames[-2:]} <= set(seen[2])
+
+
+def test_who_is_hidden_when_a_capture_is_broken_off_is_known_again(frames: list[Frame]) -> None:
+    passing = [hide(frame, 500, 884) if 5 <= k < 11 else frame for k, frame in enumerate(frames)]
+    first = follow(BlazePoseTracker(), passing[:8])
+    tracker = BlazePoseTracker()
+    tracker.resume(earlier(first))
+    seen = people([*first, *follow(tracker, passing[8:])])
+    assert set(seen) == {1, 2}
+    assert seen[1] == [frame.index for frame in frames]
+    assert {frame.index for frame in frames[-2:]} <= set(seen[2])
+
+
+def test_when_there_is_no_room_for_all_the_largest_are_followed() -> None:
+    def somebody(side: float) -> Track:
+        track = tracked(0, 150.0, stage((150.0, RED)))
+        track.pose = track.pose._replace(roi=Roi(150.0, 200.0, side, 0.0))
+        return track
+
+    tracker = BlazePoseTracker("largest")
+    room = tracker._most or 0
+    small, tall = [somebody(60.0 + k) for k in range(room + 1)], somebody(150.0)
+    assert tracker._admitted([*small, tall]) == [*small[2:], tall]
+    tracker._tracks = small[:room]
+    assert tracker._admitted([somebody(65.0)]) == [] and tracker._tracks == small[:room]
+    assert tracker._admitted([tall]) == [tall] and tracker._tracks == small[1:room]
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +310,7 @@ def test_the_largest_and_a_resumed_capture_keep_their_numbers(frames: list[Frame
     first = follow(BlazePoseTracker("largest"), frames[:4])
     last = {sighting.track: sighting.observation for sighting in first[-1][1]}
     tracker = BlazePoseTracker("largest")
-    tracker.resume(last)
+    tracker.resume(earlier(first))
     rest = follow(tracker, frames[4:8])
     for number, observation in last.items():
         after = {sighting.track: sighting for sighting in rest[0][1]}[number]

@@ -161,6 +161,12 @@ def test_thinning_goes_by_time_and_survives_a_resume(clip: Path, first: int) -> 
     assert [frame.index for frame in VideoReader(clip, fps=100)] == list(range(20))  # never twice
 
 
+def test_thinning_begins_with_the_first_picture_of_the_range(clip: Path) -> None:
+    times = [frame.time for frame in VideoReader(clip)]
+    thinned = [frame.index for frame in VideoReader(clip, start=times[4], fps=10)]
+    assert thinned == [4, 5, 8, 10, 13, 15, 18]
+
+
 @pytest.mark.parametrize(
     "span", [{"start": 5.0}, {"start": 0.5, "end": 0.5}, {"start": -1.0}, {"start": 0.2, "end": 0.1}]
 )
