@@ -48,6 +48,7 @@ from .store import BLOCK, CAMERA, CUT, ObservationStore, RecordFile, Seen, Shot
 from .video import VideoInfo, VideoReader, pictures_at, probe, video_hash
 from .world import travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
+from .world.corners import KeyCorners
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, steadied, tripod
@@ -130,58 +131,66 @@ def track(run: Run) -> None:
 
     What an earlier run left in the store is shown again, not computed again.
     """
-    job, store, progress = run.job, run.store, run.progress
     live = _live_view(run)
-    total = _expected_frames(job, run.info)
-    for code, what in store.warnings:
-        progress.warn(code, what)
-    for done, (time, sightings, cut) in enumerate(store.replay(), 1):
-        live.add(time, sightings, cut)
-        progress.stage("track", done, max(total, done))
-    if not store.complete:
-        tracker: Tracker = run.chain.make("track", job)
-        if len(store):
-            tracker.resume(_earlier(run))
-        camera, lines = TurnMeter(level_camera(run.info), store.turned), VerticalMeter(level_camera(run.info))
-        key, next_key, shot = -1, -np.inf, len(store.cuts)
-
-        def end_path() -> None:
-            """It ends where the shot does."""
-            ending = camera.corners.records()
-            store.corners(shot).append(ending[ending["frame"] > key])
-
-        first = store.next_frame
-        with VideoReader(job.video, job.start, job.end, job.fps, max(first - 1, 0)) as reader:
-            fresh = (frame for frame in marked(reader) if frame.index >= first)  # the one before only shows a cut
-            with closing(looked(tracker.track(fresh), run.chain.lookers(job), store.record)) as tracked:
-                for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
-                    regions = [seen.observation["roi"] for seen in sightings]
-                    if frame.cut:
-                        end_path()
-                        next_key, shot = -np.inf, shot + 1
-                    turn = camera.turn(frame, regions)
-                    for seen in sightings:
-                        seen.observation["turn"] = turn
-                    if camera.fresh and frame.time > next_key:
-                        store.corners(shot).append(camera.corners.records())
-                        key, next_key = frame.index, frame.time + travel.KEY - 1e-3
-                    store.append(frame, sightings, lines.form(frame, regions, turn), turn)
-                    live.add(frame.time, sightings, frame.cut)
-                    _warn(run, reader.warnings)
-                    progress.stage("track", done, max(total, done))
-            _warn(run, reader.warnings)
-        end_path()
-        del tracker, tracked
+    _replay(run, live)
+    if not run.store.complete:
+        meter = TurnMeter(level_camera(run.info), run.store.turned)
+        _see(run, meter, live)
         released()
-        if camera.unsure > UNSURE * len(store):
-            what = f"The background could not be followed in {camera.unsure} frames: the camera may have turned there."
-            _warn(run, [("camera-unsure", what)])
-        if cuts := [f"{time:.2f} s" for time in store.cuts.column("time")]:
-            what = f"The video cuts to another picture at {', '.join(cuts)}: people are captured anew in each shot."
-            _warn(run, [("video-cut", what)])
-        store.mark_complete()
+        _tell(run, meter)
+        run.store.mark_complete()
     live.finish()
-    progress.stage("track", len(store), len(store))
+    run.progress.stage("track", len(run.store), len(run.store))
+
+
+def _replay(run: Run, live: LiveView) -> None:
+    """Show and tell again what is in the store."""
+    for code, what in run.store.warnings:
+        run.progress.warn(code, what)
+    for done, (time, sightings, cut) in enumerate(run.store.replay(), 1):
+        live.add(time, sightings, cut)
+        _tick(run, done)
+
+
+def _see(run: Run, meter: TurnMeter, live: LiveView) -> None:
+    """The frames that are not in the store yet: who is seen there, and how the camera has turned."""
+    job, store = run.job, run.store
+    tracker: Tracker = run.chain.make("track", job)
+    if len(store):
+        tracker.resume(_earlier(run))
+    lines, corners, first = VerticalMeter(level_camera(run.info)), KeyCorners(store), store.next_frame
+    with VideoReader(job.video, job.start, job.end, job.fps, max(first - 1, 0)) as reader:
+        fresh = (frame for frame in marked(reader) if frame.index >= first)  # the one before only shows a cut
+        with closing(looked(tracker.track(fresh), run.chain.lookers(job), store.record)) as tracked:
+            for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
+                regions = [seen.observation["roi"] for seen in sightings]
+                if frame.cut:
+                    corners.end_shot(meter.corners)
+                turn = meter.turn(frame, regions)
+                for seen in sightings:
+                    seen.observation["turn"] = turn
+                if meter.fresh:
+                    corners.keep(frame, meter.corners)
+                store.append(frame, sightings, lines.form(frame, regions, turn), turn)
+                live.add(frame.time, sightings, frame.cut)
+                _warn(run, reader.warnings)
+                _tick(run, done)
+        _warn(run, reader.warnings)
+    corners.end_shot(meter.corners)
+
+
+def _tell(run: Run, meter: TurnMeter) -> None:
+    """What the user should know of the background and of cuts."""
+    if meter.unsure > UNSURE * len(run.store):
+        what = f"The background could not be followed in {meter.unsure} frames: the camera may have turned there."
+        _warn(run, [("camera-unsure", what)])
+    if cuts := [f"{time:.2f} s" for time in run.store.cuts.column("time")]:
+        what = f"The video cuts to another picture at {', '.join(cuts)}: people are captured anew in each shot."
+        _warn(run, [("video-cut", what)])
+
+
+def _tick(run: Run, done: int) -> None:
+    run.progress.stage("track", done, max(_expected_frames(run.job, run.info), done))
 
 
 def _earlier(run: Run) -> Earlier:

@@ -25,7 +25,7 @@ ROUNDS, ENOUGH = 12, 1e-3  # steps, and the share of all squares that the last o
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenCorners:
     """Where corners are seen in key frames, M times: key, corner, host (M,) the frame, the corner, and the frame that
     it was first seen in; ray, first (M, 3) the direction now and then, camera axes (x, y, 1); sigma: of a place."""
 
@@ -38,7 +38,7 @@ class Seen:
 
 
 @dataclass
-class Path:
+class CameraPath:
     """turn (K, 3, 3) from the first key frame's camera axes; place (K, 3) in these; near (N,) 1 / distance of the
     corners from where they were first seen."""
 
@@ -47,18 +47,18 @@ class Path:
     near: Array
 
     @staticmethod
-    def resting(measured: Array, corners: int) -> Path:
+    def resting(measured: Array, corners: int) -> CameraPath:
         """Of a camera that only turns, as measured (K, 3, 3); so many corners."""
-        return Path(measured.copy(), np.zeros((len(measured), 3)), np.ones(corners))
+        return CameraPath(measured.copy(), np.zeros((len(measured), 3)), np.ones(corners))
 
-    def inside_out(self) -> Path:
+    def inside_out(self) -> CameraPath:
         """What is near taken for far, which looks much the same as long as the path is short."""
-        return Path(self.turn, -self.place, np.clip(2 - self.near, 0.1, 2.0))
+        return CameraPath(self.turn, -self.place, np.clip(2 - self.near, 0.1, 2.0))
 
-    def reversed(self) -> Path:
+    def reversed(self) -> CameraPath:
         """The same from its end on, in that key frame's axes; the corners, now first seen elsewhere, are left alone."""
         turn, place = self.turn[::-1], self.place[::-1]
-        return Path(turn @ turn[0].T, (place - place[0]) @ turn[0].T, self.near)
+        return CameraPath(turn @ turn[0].T, (place - place[0]) @ turn[0].T, self.near)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Window:
     seconds."""
 
     free: slice
-    seen: Seen
+    seen: SeenCorners
     freedom: int
     measured: Array
     times: Array
@@ -80,7 +80,7 @@ class Window:
         return found, local
 
 
-def adjusted(path: Path, window: Window, tails: Sequence[float]) -> tuple[Path, float]:
+def adjusted(path: CameraPath, window: Window, tails: Sequence[float]) -> tuple[CameraPath, float]:
     """The path with the free key frames, and the corners seen, where all squares together are least, and these squares.
 
     tails: for each of these in turn, beginning where the one before has led to; see TAIL.
@@ -91,7 +91,7 @@ def adjusted(path: Path, window: Window, tails: Sequence[float]) -> tuple[Path, 
     return path, least
 
 
-def _least(path: Path, window: Window, tail: float) -> tuple[Path, float]:
+def _least(path: CameraPath, window: Window, tail: float) -> tuple[CameraPath, float]:
     """The same for one: Levenberg-Marquardt with the corners eliminated (Schur complement)."""
     corners, _ = window.corners
     damping, least = 1e-3, _total(path, window, tail)
@@ -121,7 +121,7 @@ def _least(path: Path, window: Window, tail: float) -> tuple[Path, float]:
     return path, least
 
 
-def _moved(path: Path, window: Window, step: Array, nearer: Array) -> Path:
+def _moved(path: CameraPath, window: Window, step: Array, nearer: Array) -> CameraPath:
     """The path by a step (freedom F,) of the free key frames and (C,) of the corners on."""
     turn, place, near = path.turn.copy(), path.place.copy(), path.near.copy()
     step = step.reshape(-1, window.freedom)
@@ -129,17 +129,17 @@ def _moved(path: Path, window: Window, step: Array, nearer: Array) -> Path:
     place[window.free, : window.freedom - 3] += step[:, 3:]
     corners, _ = window.corners
     near[corners] = np.maximum(near[corners] + nearer, 0.0)
-    return Path(turn, place, near)
+    return CameraPath(turn, place, near)
 
 
-def _total(path: Path, window: Window, tail: float) -> float:
+def _total(path: CameraPath, window: Window, tail: float) -> float:
     """All squares: of what is seen, of the assumptions about the path, of the corners' distances."""
     _, off = _prior(path, window)
     near = path.near[window.corners[0]]
     return float(squares(path, window.seen, tail).sum() + off @ off + (((near - 1) / SPREAD) ** 2).sum())
 
 
-def _linear(path: Path, window: Window, tail: float) -> tuple[sparse.csr_array, sparse.csr_array, Array]:
+def _linear(path: CameraPath, window: Window, tail: float) -> tuple[sparse.csr_array, sparse.csr_array, Array]:
     """What is seen, near the path: d off / d (turn, place) of the free key frames (2M, freedom F), d off / d near
     (2M, C), off (2M,); all weighed as the robust squares want it."""
     seen, free, freedom = window.seen, window.free, window.freedom
@@ -173,7 +173,7 @@ def _linear(path: Path, window: Window, tail: float) -> tuple[sparse.csr_array, 
     return of_poses, of_corners, (weight[:, None] * off).ravel()
 
 
-def _prior(path: Path, window: Window) -> tuple[Array, Array]:
+def _prior(path: CameraPath, window: Window) -> tuple[Array, Array]:
     """The same for what is assumed: the turn is about as measured, and nobody flings a camera about. -> slopes
     (P, freedom F), off (P,)"""
     free, freedom, measured, times = window.free, window.freedom, window.measured, window.times
@@ -207,18 +207,18 @@ def _cross(v: Array) -> Array:
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*v.shape, 3)
 
 
-def _looks(path: Path, seen: Seen) -> Array:
+def _looks(path: CameraPath, seen: SeenCorners) -> Array:
     """(M, 3) where the corners must be seen, camera axes; of any length."""
     world = np.einsum("mba,mb->ma", path.turn[seen.host], seen.first)
     away = path.near[seen.corner][:, None] * (path.place[seen.host] - path.place[seen.key])
     return np.einsum("mab,mb->ma", path.turn[seen.key], world + away)
 
 
-def _off(looks: Array, seen: Seen) -> Array:
+def _off(looks: Array, seen: SeenCorners) -> Array:
     """(M, 2) how far from there they are seen, in standard deviations."""
     return (looks[:, :2] / np.maximum(looks[:, 2:], 0.05) - seen.ray[:, :2]) / seen.sigma
 
 
-def squares(path: Path, seen: Seen, tail: float = TAIL) -> Array:
+def squares(path: CameraPath, seen: SeenCorners, tail: float = TAIL) -> Array:
     """(M,) their squares, robust (Cauchy)."""
     return tail**2 * np.log1p((_off(_looks(path, seen), seen) ** 2).sum(1) / tail**2)

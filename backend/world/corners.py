@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..core.rotations import Array
 from ..stages import Frame
-from ..store import CORNER
+from ..store import CORNER, ObservationStore
 
 WIDTH = 480  # pixels of the picture that corners are followed in
 MOST = 240  # of them
@@ -17,6 +17,7 @@ APART = 8  # pixels between two
 # edges, which then slide along them.
 QUALITY, BLOCK = 0.003, 7
 BACK = 0.7  # pixels: followed back, a corner must come out this near to where it was
+KEY = 0.2  # seconds between the frames that a camera's path is measured in
 NAMES = 1000  # more than are found in one picture
 
 
@@ -68,6 +69,26 @@ class Corners:
         records = np.empty(len(self.names), CORNER)
         records["frame"], records["name"], records["place"] = self._index, self.names, self.places * self.full
         return records
+
+
+class KeyCorners:
+    """Keeps the corners of each shot's key frames in the store."""
+
+    def __init__(self, store: ObservationStore) -> None:
+        self._store, self._shot = store, len(store.cuts)
+        self._key, self._next = -1, -np.inf
+
+    def keep(self, frame: Frame, corners: Corners) -> None:
+        """Those of this frame, if it is time for a key frame."""
+        if frame.time > self._next:
+            self._store.corners(self._shot).append(corners.records())
+            self._key, self._next = frame.index, frame.time + KEY - 1e-3
+
+    def end_shot(self, corners: Corners) -> None:
+        """The camera's path ends where the shot does."""
+        ending = corners.records()
+        self._store.corners(self._shot).append(ending[ending["frame"] > self._key])
+        self._shot, self._next = self._shot + 1, -np.inf
 
 
 def small_gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

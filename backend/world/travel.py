@@ -20,10 +20,9 @@ from ..core.rotations import Array
 from ..core.skeleton import Skeleton
 from ..stages import Camera, Motion
 from ..store import RecordFile
-from .bundle import TAIL, Path, Seen, Window, adjusted, squares
+from .bundle import TAIL, CameraPath, SeenCorners, Window, adjusted, squares
 from .contacts import SEEN, contact_points
 
-KEY = 0.2  # seconds between the frames that the path is measured in
 SHORTEST = 8  # of these frames in a clip that can tell
 FIRST, MORE = 5, 2  # of these frames the path begins with, and grows by at a time
 UNSURE = 9  # frames in which it may still have been found inside out
@@ -69,7 +68,7 @@ class Background:
         key = np.searchsorted(self._frames, frame)
         return len(self) - 1 - key if self._backwards else key
 
-    def seen(self, start: int, stop: int) -> Seen:
+    def seen(self, start: int, stop: int) -> SeenCorners:
         """What is seen in key frames start..stop, but for each corner's first time."""
         if self._backwards:
             start, stop = len(self) - stop, len(self) - start
@@ -78,7 +77,7 @@ class Background:
         again = key > self._host[corner]
         corners, key, corner = corners[again], key[again], corner[again]
         sigma = PLACE * max(self._camera.size) / 960 / self._camera.focal
-        return Seen(key, corner, self._host[corner], self._rays(corners["place"]), self._first[corner], sigma)
+        return SeenCorners(key, corner, self._host[corner], self._rays(corners["place"]), self._first[corner], sigma)
 
     def _rays(self, places: NDArray[np.float32]) -> Array:
         flat = (places - self._camera.center) / self._camera.focal
@@ -98,9 +97,9 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
     if left < LESS:  # a turn does
         return 1.0
     measured, times = measured[keys], times[keys] - times[keys][0]
-    tried: dict[float, tuple[Path, float]] = {}
+    tried: dict[float, tuple[CameraPath, float]] = {}
 
-    def attempt(step: float, start: Path | None = None) -> None:
+    def attempt(step: float, start: CameraPath | None = None) -> None:
         """Look for a path through this lens, or only near one that another lens has; the best one is kept."""
         background = Background(corners, replace(camera, focal=LENS**step * camera.focal))
         if start is None:
@@ -142,7 +141,7 @@ def lens(records: RecordFile, camera: Camera, times: Array, turns: Array, tick: 
 
 def camera_path(
     records: RecordFile, camera: Camera, times: Array, turns: Array, tick: Callable[[int, int], None]
-) -> Path | None:
+) -> CameraPath | None:
     """The path of a camera that travels or turns; None for one that stands.
 
     records: of `store.CORNER`; times (K,) seconds of the key frames that they are of, turns (K, 4) how the camera had
@@ -155,7 +154,9 @@ def camera_path(
     if left < AT_REST:
         return None
 
-    def follow(background: Background, turning: Array, when: Array, freedom: int, before: int) -> tuple[Path, float]:
+    def follow(
+        background: Background, turning: Array, when: Array, freedom: int, before: int
+    ) -> tuple[CameraPath, float]:
         path = _follow(background, turning, when, freedom, lambda known: tick(before * len(times) + known, steps))
         return path, _mean_squares(path, background)
 
@@ -172,13 +173,15 @@ def camera_path(
     return travelling if left - least > LESS else resting
 
 
-def _follow(background: Background, measured: Array, times: Array, freedom: int, tick: Callable[[int], None]) -> Path:
+def _follow(
+    background: Background, measured: Array, times: Array, freedom: int, tick: Callable[[int], None]
+) -> CameraPath:
     """Find the path from its beginning on, a few key frames at a time. freedom: 6, or 3 for a camera that only turns.
 
     As corners that move by themselves must not count, and those that the path has not reached yet must, both is tried;
     and, in the beginning, what is near taken for far (Necker's reversal).
     """
-    path, known, frames = Path.resting(measured, background.count), 0, len(times)
+    path, known, frames = CameraPath.resting(measured, background.count), 0, len(times)
     while known < frames:
         tick(known)
         last, known = known, min(known + (MORE if known else FIRST), frames)
@@ -205,13 +208,13 @@ def _least_explained(records: RecordFile, camera: Camera, measured: Array) -> tu
         keys = slice(first, min(first + STRETCH, len(measured)))
         corners = records.read(start[keys.start], start[keys.stop])
         background = Background(corners, camera)
-        squares_left = _mean_squares(Path.resting(measured[keys], background.count), background)
+        squares_left = _mean_squares(CameraPath.resting(measured[keys], background.count), background)
         if squares_left > left:
             most, left = (keys, corners), squares_left
     return *most, left
 
 
-def _mean_squares(path: Path, background: Background) -> float:
+def _mean_squares(path: CameraPath, background: Background) -> float:
     total = count = 0.0
     for start in range(0, len(background), FREE):
         found = squares(path, background.seen(start, min(start + FREE, len(background))))
@@ -219,7 +222,7 @@ def _mean_squares(path: Path, background: Background) -> float:
     return float(total / max(count, 1))
 
 
-def _extrapolate(path: Path, measured: Array, times: Array, rows: slice) -> None:
+def _extrapolate(path: CameraPath, measured: Array, times: Array, rows: slice) -> None:
     """On from the frames before, at the same speed; what the measured turn was off grows as it did."""
     k = rows.start - 1
     before, off = (rotations.from_matrix(path.turn[i] @ measured[i].T) for i in (k - 1, k))
@@ -231,7 +234,7 @@ def _extrapolate(path: Path, measured: Array, times: Array, rows: slice) -> None
         path.place[i] = path.place[k] + speed * (times[i] - times[k])
 
 
-def between(path: Path, keys: Array, measured: Array, times: Array, turns: Array) -> tuple[Array, Array]:
+def between(path: CameraPath, keys: Array, measured: Array, times: Array, turns: Array) -> tuple[Array, Array]:
     """The path in all frames: turns (F, 4), places (F, 3).
 
     keys (K,) seconds and measured (K, 4) turns of the key frames, times (F,) and turns (F, 4) of all frames: what the

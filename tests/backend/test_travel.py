@@ -18,7 +18,7 @@ from backend.stages import Camera, Frame, Motion
 from backend.store import CORNER, RecordFile
 from backend.world import travel
 from backend.world.contacts import sideways_speed
-from backend.world.corners import NAMES, Corners
+from backend.world.corners import KEY, NAMES, Corners
 from backend.world.steady import steadied
 
 SIZE = np.array([960.0, 540.0])
@@ -57,7 +57,7 @@ def film(folder: Path, places: Array, turns: Array, moving: float = 0.1) -> Film
         rows["frame"], rows["name"] = 6 * key, names[here]
         rows["place"] = pixels[here] + random.normal(0, 0.3, (len(here), 2))
         records.append(rows)
-    return Filmed(records, np.arange(len(places)) * travel.KEY, np.asarray(turns), places)
+    return Filmed(records, np.arange(len(places)) * KEY, np.asarray(turns), places)
 
 
 def walked(share: float = 1.0) -> tuple[Array, Array]:
@@ -74,7 +74,7 @@ def mistaken(turns: Array) -> Array:
     return rotations.multiply(rotations.from_axis_angle(off), turns)
 
 
-def followed(filmed: Filmed, measured: Array) -> travel.Path | None:
+def followed(filmed: Filmed, measured: Array) -> travel.CameraPath | None:
     return travel.camera_path(filmed.records, CAMERA, filmed.times, measured, lambda done, total: None)
 
 
@@ -117,10 +117,25 @@ def test_a_path_that_was_missed_through_one_lens_is_found_by_way_of_the_next(
 ) -> None:
     filmed = film(tmp_path, *walked(0.4))
     # The first lens that is tried is the one it was taken for: nothing is found through it.
-    searches = iter([lambda background, measured, *_: travel.Path.resting(measured, background.count)])
+    searches = iter([lambda background, measured, *_: travel.CameraPath.resting(measured, background.count)])
     monkeypatch.setattr(travel, "_follow", lambda *given, search=travel._follow: next(searches, search)(*given))
     assert travel.lens(filmed.records, CAMERA, filmed.times, mistaken(filmed.turns), lambda done, total: None) == 1.0
     assert next(searches, None) is None
+
+
+@pytest.mark.parametrize("longer", [0.7, 1.5])
+def test_a_path_told_through_another_lens_is_put_right(longer: float) -> None:
+    """What goes across the line of sight shrinks as the lens grows, what goes along it does not."""
+
+    def walk(yaw: float, aside: float) -> tuple[Array, Array]:
+        turns = rotations.from_axis_angle(np.arange(10)[:, None] * [0.0, yaw, 0.0])
+        steps = rotations.rotate(rotations.inverse(turns[:-1]), [aside, 0.0, 0.5])
+        return turns, np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+
+    turns, places = travel.refocused(*walk(0.05, 0.3), longer)
+    true_turns, true_places = walk(0.05 / longer, 0.3 / longer)
+    assert rotations.angle_between(turns, true_turns).max() < 1e-6
+    np.testing.assert_allclose(places, true_places, atol=1e-9)
 
 
 def test_too_short_or_empty_clips_rest(tmp_path: Path) -> None:
@@ -132,8 +147,8 @@ def test_too_short_or_empty_clips_rest(tmp_path: Path) -> None:
 
 def test_frames_between_key_frames_keep_their_own_shake() -> None:
     places, turns = walked()
-    path = travel.Path(rotations.to_matrix(turns), places, np.ones(1))
-    keys = np.arange(KEYS) * travel.KEY
+    path = travel.CameraPath(rotations.to_matrix(turns), places, np.ones(1))
+    keys = np.arange(KEYS) * KEY
     times = np.arange(0, keys[-1], 1 / 30)
     shake = rotations.from_axis_angle(np.radians(0.5) * np.sin(40 * times)[:, None] * [1.0, 0.0, 0.0])
     off = rotations.from_axis_angle(np.radians(3.0) * keys[:, None] * [0.0, 1.0, 0.0])
