@@ -111,8 +111,9 @@ def _decorate(armature: bpy.types.Object) -> None:
 @contextmanager
 def edit_mode(armature: bpy.types.Object) -> Iterator[None]:
     """Edit mode in a scene of its own, so that the user's mode, selection and active object are not touched."""
-    workshop = bpy.data.scenes.new("Mocap workshop")
+    hidden, workshop = armature.hide_viewport, bpy.data.scenes.new("Mocap workshop")
     try:
+        armature.hide_viewport = False  # what is hidden cannot be edited
         workshop.collection.objects.link(armature)
         layer = workshop.view_layers[0]
         layer.objects.active = armature
@@ -125,6 +126,7 @@ def edit_mode(armature: bpy.types.Object) -> Iterator[None]:
                 bpy.ops.object.mode_set(mode="OBJECT")
     finally:
         bpy.data.scenes.remove(workshop)
+        armature.hide_viewport = hidden
 
 
 class Rest(NamedTuple):

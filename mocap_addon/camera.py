@@ -16,11 +16,17 @@ from . import compat, keys, paths
 
 SENSOR = 36.0  # millimetres, the width of full frame
 FAR = 10000  # scene frames between the two keys that keep the clip in step
+RATE = "video_mocap_rate"  # custom property of an action: frames a second of the scene when its keys were put
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
     """Frames a second of the scene."""
     return scene.render.fps / scene.render.fps_base
+
+
+def rate_of(scene: bpy.types.Scene, action: bpy.types.Action) -> float:
+    """Frames a second that an action's keys were put for; the scene's may have been changed since."""
+    return float(action.get(RATE, scene_rate(scene)))
 
 
 def path_of(take: Take) -> tuple[Array, Array]:
@@ -51,12 +57,14 @@ def build(
     camera.location, camera.rotation_quaternion = positions[0], turns[0]
     if max(np.ptp(turns, axis=0).max(), np.ptp(positions, axis=0).max()) > 1e-6:
         frames = 1.0 + take.times * scene_rate(scene)
-        owner = compat.curve_owner(bpy.data.actions.new(camera.name), camera)
+        action = bpy.data.actions.new(camera.name)
+        action[RATE] = scene_rate(scene)
+        owner = compat.curve_owner(action, camera)
         keys.write(owner, "location", frames, positions)
         keys.write(owner, "rotation_quaternion", frames, turns)
     _set_lens(scene, data, take)
     if clip.is_file():
-        _set_background(scene, data, take, clip)
+        show_clip(scene, data, take, clip)
     if scene.camera is None:
         scene.camera = camera
     return camera
@@ -77,7 +85,8 @@ def _set_lens(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take) -> Non
     data.shift_y = (float(center[1]) - height / 2) / side
 
 
-def _set_background(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, clip: Path) -> None:
+def show_clip(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, clip: Path) -> None:
+    """Put the clip behind what the camera sees, in step with the take."""
     image = bpy.data.images.load(paths.stored(clip), check_existing=True)
     background = data.background_images.new()
     background.source = "IMAGE"
@@ -148,20 +157,21 @@ def match_scene(
 ) -> float:
     """Resolution and frame rate of a take's clip for the scene; -> how many times as many frames a second it has now.
 
-    cameras: of all clips in the scene, with a take of each; what they show stays in step. actions: keep their time."""
-    before = scene_rate(scene)
+    cameras: of all clips in the scene, with a take of each; what they show stays in step. actions: keep their time,
+    also where the scene's rate was changed by hand since they were keyed."""
+    before, keyed = scene_rate(scene), {action: rate_of(scene, action) for action in actions}
     rate = float(take["fps"])
     scene.render.fps = max(1, round(rate))
     scene.render.fps_base = scene.render.fps / rate
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in take["image_size"])
     scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
-    factor = scene_rate(scene) / before
-    for action in actions:
-        keys.retime(action, factor)
+    for action, own in keyed.items():
+        keys.retime(action, scene_rate(scene) / own)
+        action[RATE] = scene_rate(scene)
     for data, own in cameras.items():
         _set_lens(scene, data, own)
         if data.background_images:
             keep_in_step(scene, data, float(own["fps"]))
             if not compat.movies_are_upright():
                 _turn_upright(scene, data.background_images[0], own)
-    return factor
+    return scene_rate(scene) / before

@@ -19,7 +19,7 @@ import bpy
 import numpy as np
 
 from ..backend.core import skeleton
-from ..backend.core.errors import CODES, MocapError
+from ..backend.core.errors import MocapError
 from ..backend.core.protocol import Message
 from ..backend.core.rotations import Array
 from ..backend.core.skeleton import Skeleton
@@ -208,8 +208,7 @@ class Capture:
             self._show()
             yield
         if self._final["type"] == "error":
-            code = self._final["code"] if self._final["code"] in CODES else "internal"
-            raise MocapError(code, self._final["what"], self._final["fix"])
+            raise MocapError.from_message(self._final)
 
     def _take_in(self, message: Message) -> None:
         match message["type"]:
@@ -331,19 +330,19 @@ class Capture:
             yield from takes.add_camera(look_up, take)
 
     def _drop_others(self) -> None:
-        """People who were shown while computing, but are not among the takes."""
-        if scene := self.scene():
+        """People who were shown while computing, but are not among the takes; also of a scene that was copied then."""
+        for scene in bpy.data.scenes:
             takes.remove_live(scene, self.key)
 
     def _tidy(self) -> None:
         """Close the undo step; or say where the takes are when their scene is gone."""
+        self._drop_others()
         if self.scene() is None:
             kept = ", ".join(str(path) for path in self.paths)
             self.warnings.append(
                 f"{self.name}: its file was closed, so nothing was keyed. " + (f"Take: {kept}" if kept else "")
             )
         elif self._announced:
-            self._drop_others()
             takes.gather(self.scene(), self.key)
             history.push("Re-solve take" if isinstance(self.request, Resolve) else "Capture from video")
 

@@ -11,6 +11,8 @@ import bpy
 RELATIVE_PATH = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5) else set()
 # For `draw_texture_2d` of a picture over a view: since 5.0 it has to be told, else pictures are much too dark.
 PICTURE_COLOURS = {"is_scene_linear_with_rec709_srgb_target": True} if bpy.app.version >= (5, 0) else {}
+# The handlers of what was appended or linked, called from 4.3 on.
+IMPORTED = getattr(bpy.app.handlers, "blend_import_post", [])
 
 
 def curve_owner(action: bpy.types.Action, id_block: bpy.types.ID) -> bpy.types.Action | bpy.types.ActionChannelbag:
@@ -38,11 +40,15 @@ def assign(id_block: bpy.types.ID, action: bpy.types.Action) -> None:
         animation.action_slot = action.slots[0]
 
 
-def curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
-    """All F-curves of an action, whatever they animate."""
+def curves(action: bpy.types.Action, owner: bpy.types.ID | None = None) -> list[bpy.types.FCurve]:
+    """All F-curves of an action, whatever they animate. owner: only those that move it, where the action has a slot
+    named like the one that it uses."""
     if not hasattr(action, "slots"):
         return list(action.fcurves)
-    bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    if owner and owner.animation_data:
+        slot = owner.animation_data.last_slot_identifier
+        bags = [bag for bag in bags if bag.slot.identifier == slot] or bags
     return [curve for bag in bags for curve in bag.fcurves]
 
 

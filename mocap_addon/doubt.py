@@ -19,6 +19,7 @@ UNSURE = 0.3  # below this a limb is a guess
 SHORTEST = 0.2  # seconds; briefer doubts are not worth a look
 JOINED = 0.3  # seconds between two doubts that make them one
 LONGEST = 63  # bytes of a marker's name
+CUT = "…".encode()  # in a longer one
 
 _BODY = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle", "foot")
@@ -90,12 +91,12 @@ def spans(frames: Array, limbs: dict[str, Array], rate: float) -> list[Span]:
     return result
 
 
-def spans_of(action: bpy.types.Action, rate: float) -> list[Span]:
-    """The doubtful stretches that an action's own curves tell; edited curves count as they are."""
+def spans_of(action: bpy.types.Action, owner: bpy.types.Object, rate: float) -> list[Span]:
+    """The doubtful stretches that an action's own curves of an armature tell; edited curves count as they are."""
     wanted = {path(curve_name(limb)): limb for limb in LIMBS}
     limbs: dict[str, Array] = {}
     frames = np.empty(0)
-    for curve in compat.curves(action):
+    for curve in compat.curves(action, owner):
         if limb := wanted.get(curve.data_path):
             points = keys.of(curve)
             if not len(frames):
@@ -115,8 +116,13 @@ def next_span(found: list[Span], frame: float, back: bool = False) -> Span | Non
 
 
 def marker_name(take: str, limb: str) -> str:
-    """What the marker of a doubtful span is called: as much as Blender keeps of it."""
-    return f"? {limb.removeprefix('? ')} · {take}".encode()[:LONGEST].decode(errors="ignore")
+    """What the marker of a doubtful span is called. A name that is too long is cut before its end, which tells the
+    people of a clip apart."""
+    about, told = f"? {limb.removeprefix('? ')} · ".encode(), take.encode()
+    if (room := LONGEST - len(about)) < len(told):
+        head = room // 4
+        told = told[:head] + CUT + told[head + len(CUT) - room :]
+    return (about + told).decode(errors="ignore")
 
 
 def mark(scene: bpy.types.Scene, take: str, found: list[Span]) -> None:
@@ -124,6 +130,12 @@ def mark(scene: bpy.types.Scene, take: str, found: list[Span]) -> None:
     unmark(scene, take)
     for span in found:
         scene.timeline_markers.new(marker_name(take, span.limbs[0]), frame=round(span.start))
+
+
+def retime(scene: bpy.types.Scene, take: str, factor: float) -> None:
+    """Move a take's markers as `keys.retime` moves its keys."""
+    for marker in marked(scene, take):
+        marker.frame = round(1.0 + (marker.frame - 1.0) * factor)
 
 
 def unmark(scene: bpy.types.Scene, take: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from ..backend.core.rotations import Array
 from . import compat
 
 LINEAR = 1  # the keys are as dense as the video: straight lines between them neither overshoot nor lag
+WRITTEN = "video_mocap_written"  # custom property of an action: a checksum of the keys that we wrote
 
 
 def write(
@@ -21,12 +23,14 @@ def write(
     values: Array,
     group: str = "",
     columns: Iterable[int] | None = None,
-) -> None:
-    """One F-curve per column of `values` (T, k), with keys at `frames` (T,) scene frames; `columns`: only of those."""
+) -> list[bpy.types.FCurve]:
+    """One F-curve per column of `values` (T, k), with keys at `frames` (T,) scene frames; `columns`: only of those.
+    -> the curves."""
     values = np.asarray(values, np.float32)
     points = np.empty((len(values), 2), np.float32)
     points[:, 0] = frames
     interpolation = np.full(len(values), LINEAR, np.int32)
+    made = []
     channel_group = (owner.groups.get(group) or owner.groups.new(group)) if group else None
     for column in range(values.shape[1]) if columns is None else map(int, columns):
         curve = owner.fcurves.new(path, index=column)  # the argument for the group differs by version: set it after
@@ -37,6 +41,8 @@ def write(
         curve.keyframe_points.foreach_set("co", points.ravel())
         curve.keyframe_points.foreach_set("interpolation", interpolation)
         curve.update()
+        made.append(curve)
+    return made
 
 
 def of(curve: bpy.types.FCurve) -> Array:
@@ -89,6 +95,7 @@ def write_bones(
 
 def retime(action: bpy.types.Action, factor: float) -> None:
     """Move every key of an action from frame f to 1 + (f - 1) * factor."""
+    ours = WRITTEN in action and not changed_by_hand(action)
     for curve in compat.curves(action):
         for attribute in ("co", "handle_left", "handle_right"):
             points = np.empty(2 * len(curve.keyframe_points), np.float32)
@@ -96,3 +103,30 @@ def retime(action: bpy.types.Action, factor: float) -> None:
             points[::2] = 1.0 + (points[::2] - 1.0) * factor
             curve.keyframe_points.foreach_set(attribute, points)
         curve.update()
+    if ours:
+        mark_written(action)
+
+
+# ---- what others did to our keys
+
+
+def checksum(curves: Iterable[bpy.types.FCurve], before: str = "") -> str:
+    """Tells whether keys of bones were changed since it was taken: eight digits for their values, eight for their
+    frames. before: that of the curves that come before these."""
+    values, frames = (int(half or "0", 16) for half in (before[:8], before[8:]))
+    for curve in curves:
+        if curve.data_path.startswith("pose.bones["):
+            when, told = of(curve).T
+            values, frames = zlib.crc32(told.tobytes(), values), zlib.crc32(when.tobytes(), frames)
+    return f"{values:08x}{frames:08x}"
+
+
+def mark_written(action: bpy.types.Action) -> None:
+    """The keys of an action's bones, as they are now, are those that we wrote."""
+    action[WRITTEN] = checksum(compat.curves(action))
+
+
+def changed_by_hand(action: bpy.types.Action) -> bool:
+    """Whether keys of the bones are others than those that we wrote. Earlier versions did not mark what they captured,
+    and of what they cleaned only the values."""
+    return WRITTEN in action and not checksum(compat.curves(action)).startswith(action[WRITTEN])

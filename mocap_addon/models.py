@@ -11,8 +11,8 @@ from typing import Any
 
 import bpy
 
-from ..backend.core.errors import MocapError
 from . import doctor, environment, files, job, preferences
+from .guarded import Guarded
 from .text import wrapped
 from .translations import tr
 
@@ -134,20 +134,12 @@ def _draw_model(layout: bpy.types.UILayout, name: str, model: dict[str, Any]) ->
         fetch.name, fetch.licence = name, model["licence"]
 
 
-class _Model:
+class _Model(Guarded):
     """What the operators of one model share."""
 
     bl_options = {"INTERNAL"}
 
     name: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-
-    def errand(self, *calls: tuple[str, ...]) -> set[str]:
-        try:
-            start(*calls)
-        except MocapError as error:
-            self.report({"ERROR"}, f"{error.what} {error.fix}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
 
 
 class VIDEO_MOCAP_OT_models(_Model, bpy.types.Operator):
@@ -156,8 +148,8 @@ class VIDEO_MOCAP_OT_models(_Model, bpy.types.Operator):
     bl_idname = "video_mocap.models"
     bl_label = "Published models"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.errand()
+    def work(self, context: bpy.types.Context) -> None:
+        start()
 
 
 class VIDEO_MOCAP_OT_model_add(_Model, bpy.types.Operator):
@@ -172,8 +164,8 @@ class VIDEO_MOCAP_OT_model_add(_Model, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.errand(("add", self.name, bpy.path.abspath(self.filepath)))
+    def work(self, context: bpy.types.Context) -> None:
+        start(("add", self.name, bpy.path.abspath(self.filepath)))
 
 
 class VIDEO_MOCAP_OT_model_download(_Model, bpy.types.Operator):
@@ -199,11 +191,12 @@ class VIDEO_MOCAP_OT_model_download(_Model, bpy.types.Operator):
         wrapped(self.layout.column(align=True), self.licence, "INFO")
         self.layout.prop(self, "agreed")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> set[str]:
         if not self.agreed:
             self.report({"WARNING"}, tr("Nothing was downloaded."))
             return {"CANCELLED"}
-        return self.errand(("add", self.name, "--download", "--yes"))
+        start(("add", self.name, "--download", "--yes"))
+        return {"FINISHED"}
 
 
 class VIDEO_MOCAP_OT_model_remove(_Model, bpy.types.Operator):
@@ -212,8 +205,8 @@ class VIDEO_MOCAP_OT_model_remove(_Model, bpy.types.Operator):
     bl_idname = "video_mocap.model_remove"
     bl_label = "Forget"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.errand(("remove", self.name))
+    def work(self, context: bpy.types.Context) -> None:
+        start(("remove", self.name))
 
 
 class VIDEO_MOCAP_OT_models_cancel(bpy.types.Operator):
@@ -237,8 +230,8 @@ class VIDEO_MOCAP_OT_models_commercial(_Model, bpy.types.Operator):
 
     wanted: bpy.props.BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.errand(("commercial-only", "on" if self.wanted else "off"))
+    def work(self, context: bpy.types.Context) -> None:
+        start(("commercial-only", "on" if self.wanted else "off"))
 
 
 def stop() -> None:

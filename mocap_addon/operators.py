@@ -9,8 +9,9 @@ from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
-from . import camera, doctor, environment, files, paths, people, preferences, runner, takes
+from . import camera, doctor, doubt, environment, files, paths, people, preferences, runner, takes
 from .capture import Capture, Request, load_take
+from .guarded import Guarded
 from .retarget import actions as retarget_actions
 from .setup import operators as setup
 from .translations import tr
@@ -78,7 +79,7 @@ class VIDEO_MOCAP_OT_video_choose(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
+class VIDEO_MOCAP_OT_capture(Guarded, bpy.types.Operator):
     """Capture the people in the video; the keys appear on one armature each"""
 
     bl_idname = "video_mocap.capture"
@@ -111,24 +112,12 @@ class VIDEO_MOCAP_OT_capture(bpy.types.Operator):
             return {"CANCELLED"}
         return {"FINISHED"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         """For scripts: returns when the capture is done."""
-        try:
-            capture = new_capture(context.scene)
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        runner.last = capture  # already now, so that scripts can watch it from a thread
-        capture.run()
-        for warning in capture.warnings:
-            self.report({"WARNING"}, warning)
-        if capture.error:
-            self.report({"ERROR"}, str(capture.error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        runner.run(new_capture(context.scene), self.report)
 
 
-class VIDEO_MOCAP_OT_capture_many(bpy.types.Operator, ImportHelper):
+class VIDEO_MOCAP_OT_capture_many(Guarded, bpy.types.Operator, ImportHelper):
     """Many clips at once."""
 
     bl_idname = "video_mocap.capture_many"
@@ -151,28 +140,21 @@ class VIDEO_MOCAP_OT_capture_many(bpy.types.Operator, ImportHelper):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> set[str]:
         folder = Path(self.directory or Path(self.filepath).parent)
         clips = sorted(folder / each.name for each in self.files if each.name) or [Path(self.filepath)]
         failed = 0
         for path in clips:
+            capture = new_capture(context.scene, path)
             try:
-                capture = new_capture(context.scene, path)
+                runner.start(context, capture, lambda kind, text, path=path: self.report(kind, f"{path.name}: {text}"))
             except MocapError as error:
-                self.report({"ERROR"}, str(error))
-                return {"CANCELLED"}
-            if context.window and not bpy.app.background:
-                runner.add(capture)
-                continue
-            runner.last = capture
-            capture.run()
-            if capture.error:
                 failed += 1
-                self.report({"WARNING"}, f"{path.name}: {capture.error}")
+                self.report({"WARNING"}, f"{path.name}: {error}")
         return {"CANCELLED"} if failed == len(clips) else {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_people_find(bpy.types.Operator):
+class VIDEO_MOCAP_OT_people_find(Guarded, bpy.types.Operator):
     """Look at some pictures of the clip and show who is in them: takes seconds"""
 
     bl_idname = "video_mocap.people_find"
@@ -190,20 +172,15 @@ class VIDEO_MOCAP_OT_people_find(bpy.types.Operator):
             return True
         return False
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         settings = context.scene.video_mocap
         settings.picks.clear()
-        try:
-            python = environment.find(preferences.get().python, files.user_folder())
-            span = settings.start or None, settings.end or None
-            scan = people.start(python, video_path(settings), span, runner.redraw)
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        python = environment.find(preferences.get().python, files.user_folder())
+        span = settings.start or None, settings.end or None
+        scan = people.start(python, video_path(settings), span, runner.redraw)
         if bpy.app.background or not context.window:
             while scan.step():
                 time.sleep(0.02)
-        return {"FINISHED"}
 
 
 class VIDEO_MOCAP_OT_people_stop(bpy.types.Operator):
@@ -303,7 +280,7 @@ class VIDEO_MOCAP_OT_take_select(TakeOperator):
         return {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_take_load(bpy.types.Operator, ImportHelper):
+class VIDEO_MOCAP_OT_take_load(Guarded, bpy.types.Operator, ImportHelper):
     """Put a take file on a new armature"""
 
     bl_idname = "video_mocap.take_load"
@@ -313,16 +290,11 @@ class VIDEO_MOCAP_OT_take_load(bpy.types.Operator, ImportHelper):
     filename_ext = ".npz"
     filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            load_take(context.scene, Path(self.filepath))
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> None:
+        load_take(context.scene, Path(self.filepath))
 
 
-class VIDEO_MOCAP_OT_match_scene(TakeOperator):
+class VIDEO_MOCAP_OT_match_scene(Guarded, TakeOperator):
     """Give the scene the clip's resolution and frame rate; captured keys keep their times"""
 
     bl_idname = "video_mocap.match_scene"
@@ -338,26 +310,28 @@ class VIDEO_MOCAP_OT_match_scene(TakeOperator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        try:
-            take = read_take(paths.absolute(chosen(context).path))
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        take = read_take(paths.absolute(chosen(context).path))
         if "image_size" not in take:
             self.report({"ERROR"}, tr("The take's file does not tell the size of its clip's picture."))
             return {"CANCELLED"}
         entries = scene.video_mocap.takes
         cameras = {}
         for entry in entries:
-            if entry.camera and entry.camera.data not in cameras and entry.path:
+            if takes.has_camera(entry) and entry.camera.data not in cameras and entry.path:
                 with suppress(MocapError):  # a file that is gone: its camera stays as it is
                     cameras[entry.camera.data] = read_take(paths.absolute(entry.path))
         cameras = {data: own for data, own in cameras.items() if "image_size" in own}
-        bodies = {action for entry in entries for action in takes.actions(entry)}
+        here = [entry for entry in entries if takes.present(entry)]
+        for entry in here:
+            takes.separate(entry)
+        bodies = {action for entry in here for action in takes.actions(entry)}
+        rates = {entry.name: takes.rate(entry) for entry in here}
         factor = camera.match_scene(scene, take, cameras, bodies | takes.camera_actions(entries))
         retarget_actions.retime(scene, factor)
+        for name, rate in rates.items():
+            doubt.retime(scene, name, camera.scene_rate(scene) / rate)
         for action in bodies:
             scene.frame_end = max(scene.frame_end, int(action.frame_range[1]))
         return {"FINISHED"}

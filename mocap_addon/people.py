@@ -14,7 +14,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..backend.core.errors import CODES, MocapError
+from ..backend.core.errors import MocapError
 from ..backend.core.protocol import Message
 from ..backend.core.rotations import Array
 from . import environment, files
@@ -105,8 +105,7 @@ class Scan:
                     self.shown = max(range(len(seen)), key=seen.__getitem__)
             case "error":
                 self.running = False
-                code = message["code"] if message["code"] in CODES else "internal"
-                self.error = MocapError(code, message["what"], message["fix"])
+                self.error = MocapError.from_message(message)
 
 
 latest: Scan | None = None

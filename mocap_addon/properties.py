@@ -101,6 +101,7 @@ class VideoMocapScene(bpy.types.PropertyGroup):
     engine_feet: _engine("feet")
     engine_orient: _engine("orient")
     engine_root: _engine("root")
+    folder: bpy.props.StringProperty(options={"HIDDEN"})  # from where paths that begin with // are seen, see `paths`
     takes: bpy.props.CollectionProperty(type=takes.VideoMocapTake)
     retarget: bpy.props.PointerProperty(type=retarget.VideoMocapRetarget)
     show_keypoints: bpy.props.BoolProperty(

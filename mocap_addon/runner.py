@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import bpy
 from bpy.app.handlers import persistent
@@ -35,10 +35,35 @@ def add(capture: Capture) -> None:
     if not queue:
         ended.clear()
     queue.append(capture)
-    if isinstance(capture.request, Request):
-        jobs().remember(Unfinished(capture.key, bpy.data.filepath, capture.request.message()))
+    _remember(capture)
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, persistent=True)
+
+
+def start(context: bpy.types.Context, capture: Capture, report: Callable[[set[str], str], None]) -> None:
+    """Run a capture as soon as those before it have ended; without a window at once, see `run`."""
+    if context.window and not bpy.app.background:
+        add(capture)
+    else:
+        run(capture, report)
+
+
+def run(capture: Capture, report: Callable[[set[str], str], None]) -> None:
+    """Do a capture, waiting. report: an operator's. Raises the MocapError that ended it."""
+    global last
+    last = capture  # already now, so that scripts can watch it from a thread
+    capture.run()
+    jobs().release(capture.key)
+    for warning in capture.warnings:
+        report({"WARNING"}, warning)
+    if capture.error:
+        raise capture.error
+
+
+def _remember(capture: Capture) -> None:
+    """Write a capture down for the open file."""
+    if isinstance(capture.request, Request):
+        jobs().remember(Unfinished(capture.key, bpy.data.filepath, capture.request.message()))
 
 
 def running() -> Capture | None:
@@ -121,7 +146,16 @@ def _after_load(*_: object) -> None:
                 entry.state, entry.note = "PARTIAL", "The file was saved during the capture."
 
 
+@persistent
+def _after_save(*_: object) -> None:
+    """The file may have another name now, under which its captures are looked for."""
+    for capture in queue:
+        if capture.scene():  # else another file has been opened since
+            _remember(capture)
+
+
 _HANDLERS = (
+    (bpy.app.handlers.save_post, _after_save),
     (bpy.app.handlers.undo_post, _after_undo),
     (bpy.app.handlers.redo_post, _after_undo),
     (bpy.app.handlers.load_post, _after_load),

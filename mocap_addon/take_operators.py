@@ -13,6 +13,7 @@ from ..backend.core.errors import MocapError
 from ..backend.core.take import read_take
 from . import doubt, environment, files, paths, preferences, properties, runner, takes
 from .capture import Capture, Request, Resolve
+from .guarded import Guarded
 from .operators import TakeOperator, chosen
 from .setup import operators as setup
 from .translations import N_, tr
@@ -110,10 +111,10 @@ def cannot_resolve(entry: takes.VideoMocapTake) -> str | None:
 
 def cannot_look(entry: takes.VideoMocapTake) -> str | None:
     """Why nobody can look through a take's camera, None when one can."""
-    return None if entry.camera and entry.camera.users_scene else tr("The take has no camera")
+    return None if takes.has_camera(entry) else tr("The take has no camera")
 
 
-class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
+class VIDEO_MOCAP_OT_take_resolve(Guarded, TakeOperator):
     """The take once more, solved otherwise."""
 
     bl_idname = "video_mocap.take_resolve"
@@ -184,22 +185,8 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
             part.prop(self, value, text="")
         layout.prop(self, "everyone")
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            capture = self._capture(context)
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if bpy.app.background or not context.window:
-            runner.last = capture
-            capture.run()
-        else:
-            runner.add(capture)
-            return {"FINISHED"}
-        if capture.error:
-            self.report({"ERROR"}, str(capture.error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> None:
+        runner.start(context, self._capture(context), self.report)
 
     def _capture(self, context: bpy.types.Context) -> Capture:
         entry, prefs = chosen(context), preferences.get()
@@ -233,7 +220,7 @@ class VIDEO_MOCAP_OT_take_resolve(TakeOperator):
         return ", ".join(parts) or "again"
 
 
-class VIDEO_MOCAP_OT_relocate(TakeOperator, ImportHelper):
+class VIDEO_MOCAP_OT_relocate(Guarded, TakeOperator, ImportHelper):
     """Say where the missing file is now; others that are missing in the same folder are found with it"""
 
     bl_idname = "video_mocap.relocate"
@@ -246,18 +233,14 @@ class VIDEO_MOCAP_OT_relocate(TakeOperator, ImportHelper):
         options={"HIDDEN"},
     )
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> set[str]:
         entry, found = chosen(context), Path(self.filepath)
         paths.forget()
         if not found.is_file():
             self.report({"ERROR"}, tr("There is no file {path}.", path=found))
             return {"CANCELLED"}
         if self.kind == "path":
-            try:
-                read_take(found, ("poses", "trans", "mocap_frame_rate"))
-            except MocapError as error:
-                self.report({"ERROR"}, str(error))
-                return {"CANCELLED"}
+            read_take(found, ("poses", "trans", "mocap_frame_rate"))
         old = paths.absolute(getattr(entry, self.kind))
         takes.relocate(context.scene, self.kind, old, found)
         paths.forget()
@@ -336,7 +319,7 @@ class VIDEO_MOCAP_OT_doubt_mark(_Doubtful):
         return {"FINISHED"}
 
 
-class VIDEO_MOCAP_OT_unfinished_continue(bpy.types.Operator):
+class VIDEO_MOCAP_OT_unfinished_continue(Guarded, bpy.types.Operator):
     """Go on with a capture that was broken off; what was tracked already is not done again"""
 
     bl_idname = "video_mocap.unfinished_continue"
@@ -352,24 +335,14 @@ class VIDEO_MOCAP_OT_unfinished_continue(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> set[str]:
         job = _unfinished(self.key)
         if job is None:
             self.report({"INFO"}, tr("It is being captured already"))
             return {"CANCELLED"}
-        try:
-            request = Request.from_message(job.request)
-            python = environment.find(preferences.get().python, files.user_folder())
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        capture = Capture(python, request, context.scene, job.key)
-        if bpy.app.background or not context.window:
-            runner.last = capture
-            capture.run()
-            runner.jobs().release(job.key)
-        else:
-            runner.add(capture)
+        python = environment.find(preferences.get().python, files.user_folder())
+        capture = Capture(python, Request.from_message(job.request), context.scene, job.key)
+        runner.start(context, capture, self.report)
         return {"FINISHED"}
 
 

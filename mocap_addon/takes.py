@@ -6,6 +6,7 @@ Nothing here keeps a Blender object between two calls: undo replaces all of them
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from ..backend.core.errors import MocapError
 from ..backend.core.rotations import Array
 from ..backend.core.skeleton import JOINTS, Skeleton
-from ..backend.core.take import Take
+from ..backend.core.take import Take, read_take
 from . import armature as rig
 from . import camera, compat, doubt, keys, paths
 from .body.fit import Surface
@@ -40,12 +41,15 @@ def _renamed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
     body = entry.armature
     if body is None or body.name == entry.name:
         return
-    for marker in doubt.marked(context.scene, body.name):
-        marker.name = doubt.marker_name(entry.name, marker.name.split(" · ")[0])
-    body.name = body.data.name = entry.name
+    markers = doubt.marked(entry.id_data, body.name)
+    body.name = entry.name
+    name = body.data.name = body.name  # another one, where something has that name already
+    for marker in markers:
+        marker.name = doubt.marker_name(name, marker.name.split(" · ")[0])
     for kept in actions(entry):
         cleaned = entry.cleaning.raw and kept != entry.cleaning.raw
-        kept.name = f"{entry.name} · cleaned" if cleaned else entry.name
+        kept.name = f"{name} · cleaned" if cleaned else name
+    entry.name = name
 
 
 def _look_changed(entry: "VideoMocapTake", context: bpy.types.Context) -> None:
@@ -126,8 +130,20 @@ def of_world(scene: bpy.types.Scene, entry: VideoMocapTake) -> list[VideoMocapTa
 
 
 def present(entry: VideoMocapTake) -> bool:
-    """Whether the take's armature is in a scene: one that the user deleted is only kept by our pointer."""
-    return entry.armature is not None and bool(entry.armature.users_scene)
+    """Whether the take's armature is in its scene: one that the user deleted is only kept by our pointer, and a scene
+    that was made with the settings of another one only lists that one's takes."""
+    return entry.armature is not None and entry.id_data in entry.armature.users_scene
+
+
+def has_camera(entry: VideoMocapTake) -> bool:
+    """Whether the take's camera is in its scene."""
+    return entry.camera is not None and entry.id_data in entry.camera.users_scene
+
+
+def elsewhere(scene: bpy.types.Scene) -> list[VideoMocapTake]:
+    """The takes of the other scenes: a copied scene's share with them what was not copied."""
+    others = [entry for other in bpy.data.scenes if other != scene for entry in other.video_mocap.takes]
+    return [entry for entry in others if present(entry)]
 
 
 def shown_action(entry: VideoMocapTake) -> bpy.types.Action | None:
@@ -147,9 +163,29 @@ def actions(entry: VideoMocapTake) -> set[bpy.types.Action]:
     return {action for action in (own_action(entry), *entry.cleaning.actions()) if action}
 
 
+def rate(entry: VideoMocapTake) -> float:
+    """Frames a second that the take's keys were put for."""
+    scene = entry.id_data
+    return next((camera.rate_of(scene, action) for action in actions(entry)), camera.scene_rate(scene))
+
+
+def separate(entry: VideoMocapTake) -> None:
+    """Give a take copies of the actions that it shares with the same take on another armature, of a copied scene."""
+    settings = entry.cleaning
+    others = [other for other in elsewhere(entry.id_data) if other.armature != entry.armature]
+    for action in actions(entry) & {action for other in others for action in actions(other)}:
+        copy = action.copy()
+        copy.use_fake_user = True
+        if shown_action(entry) == action:
+            compat.assign(entry.armature, copy)
+        for name in ("raw", "base", "cleaned"):
+            if getattr(settings, name) == action:
+                setattr(settings, name, copy)
+
+
 def camera_actions(entries: Iterable[VideoMocapTake]) -> set[bpy.types.Action]:
     """What animates the takes' cameras and their lenses; takes of one clip share them."""
-    seen_by = [entry.camera for entry in entries if entry.camera]
+    seen_by = [entry.camera for entry in entries if has_camera(entry)]
     moving = [part.animation_data for camera in seen_by for part in (camera, camera.data)]
     return {animation.action for animation in moving if animation and animation.action}
 
@@ -173,8 +209,18 @@ def ensure(scene: bpy.types.Scene, capture: str, track: int, name: str, clip: Pa
     return entry
 
 
+def _shows(scene: bpy.types.Scene, collection: bpy.types.Collection | None) -> bool:
+    """Whether all view layers of the scene show a collection."""
+
+    def shown(layer: bpy.types.LayerCollection) -> bool:
+        return (layer.collection == collection and layer.is_visible) or any(map(shown, layer.children))
+
+    return all(shown(view.layer_collection) for view in scene.view_layers)
+
+
 def gather(scene: bpy.types.Scene, capture: str) -> None:
-    """Put a capture's objects to what the clip had before: everything of one clip is in one collection.
+    """Put a capture's objects to what the clip had before: everything of one clip is in one collection, as long as that
+    is shown: nobody is to miss what was just captured.
 
     Only right before an undo step is closed. Until then a capture has a collection of its own: undo keeps blocks that
     did not change between its steps, with whatever was linked into them since, and crashes on what has gone.
@@ -183,9 +229,8 @@ def gather(scene: bpy.types.Scene, capture: str) -> None:
     own = next((entry.collection for entry in mine if entry.collection), None)
     if own is None:
         return
-    there = scene.collection.children_recursive
-    others = [e.collection for e in scene.video_mocap.takes if e.clip == mine[0].clip and e.collection in there]
-    clip = next((collection for collection in others if collection != own), None)
+    others = [entry.collection for entry in scene.video_mocap.takes if entry.clip == mine[0].clip]
+    clip = next((collection for collection in others if collection != own and _shows(scene, collection)), None)
     if clip is None:
         return
     for body in list(own.objects):
@@ -230,10 +275,11 @@ def key_motion(
             action, written = _new_action(entry), 0
             uid = action.session_uid
         owner = compat.curve_owner(action, entry.armature)
-        frames = 1.0 + np.asarray(motion.times) * camera.scene_rate(scene)
+        frames = 1.0 + np.asarray(motion.times) * camera.rate_of(scene, action)
         until = time.perf_counter() + BUDGET
         while written < len(channels) and time.perf_counter() < until:
-            keys.write(owner, channels[written].path, frames, channels[written].values, channels[written].group)
+            made = keys.write(owner, channels[written].path, frames, channels[written].values, channels[written].group)
+            action[keys.WRITTEN] = keys.checksum(made, action.get(keys.WRITTEN, ""))
             written += 1
         yield
     if found := look_up():
@@ -264,6 +310,7 @@ def _new_action(entry: VideoMocapTake) -> bpy.types.Action:
         bpy.data.actions.remove(old)
     action = bpy.data.actions.new(entry.name)
     action.use_fake_user = True
+    action[camera.RATE] = camera.scene_rate(entry.id_data)
     return action
 
 
@@ -276,7 +323,7 @@ def add_camera(look_up: Callable[[], tuple[bpy.types.Scene, VideoMocapTake] | No
     scene, entry = found
     entry.shot = int(take.provenance.get("shot", 0))
     others = of_world(scene, entry)
-    shared = next((other.camera for other in others if other.camera and other.camera.users_scene), None)
+    shared = next((other.camera for other in others if has_camera(other)), None)
     clip = paths.absolute(entry.clip)
     name = f"{clip.stem} camera {entry.shot + 1}" if entry.shot else f"{clip.stem} camera"
     entry.camera = shared or camera.build(scene, name, take, path, clip, entry.collection)
@@ -284,14 +331,18 @@ def add_camera(look_up: Callable[[], tuple[bpy.types.Scene, VideoMocapTake] | No
 
 
 def remove(scene: bpy.types.Scene, key: str, keep_armature: bool = False) -> None:
-    """Take a take and what was made for it out of the .blend; the take on disk stays. keep_armature: with its keys."""
+    """Take a take and what was made for it out of the .blend; the take on disk stays, and so does what a take of
+    another scene has, too. keep_armature: with its keys."""
     index = next(i for i, entry in enumerate(scene.video_mocap.takes) if entry.key == key)
     entry = scene.video_mocap.takes[index]
     others = [other for other in of_capture(scene, key.partition(":")[0]) if other.key != key]
+    strangers = elsewhere(scene)
     body, worn, view, collection = entry.armature, entry.worn, entry.camera, entry.collection
-    view_is_shared = keep_armature or any(other.camera == view for other in others)
+    keep_armature |= body is not None and any(other.armature == body for other in strangers)
+    view_is_shared = keep_armature or any(other.camera == view for other in (*others, *strangers))
     doubt.unmark(scene, entry.name)
     body, worn, spare = (None, None, set()) if keep_armature else (body, worn, actions(entry))
+    spare -= {action for other in strangers for action in actions(other)}
     for action in spare:
         action.use_fake_user = False
     scene.video_mocap.takes.remove(index)
@@ -320,14 +371,19 @@ def relocate(scene: bpy.types.Scene, kind: str, old: Path, new: Path) -> None:
         if not now.is_file():
             continue
         setattr(entry, kind, paths.stored(now))
-        if kind == "clip" and entry.camera:
+        if kind != "clip" or not entry.camera:
+            continue
+        if entry.camera.data.background_images:
             camera.follow_clip(entry.camera.data, was, now)
+        elif entry.path:
+            with suppress(MocapError):  # the take's file is missing, too
+                camera.show_clip(scene, entry.camera.data, read_take(paths.absolute(entry.path)), now)
 
 
 def doubtful(scene: bpy.types.Scene, entry: VideoMocapTake) -> list[doubt.Span]:
     """Where the take is a guess, going by the curves of its actions; cleaning leaves them in the raw one."""
-    rate = camera.scene_rate(scene)
-    return next((found for action in actions(entry) if (found := doubt.spans_of(action, rate))), [])
+    told = (doubt.spans_of(action, entry.armature, camera.rate_of(scene, action)) for action in actions(entry))
+    return next((spans for spans in told if spans), [])
 
 
 def remove_live(scene: bpy.types.Scene, capture: str) -> None:

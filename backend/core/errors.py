@@ -5,6 +5,9 @@ The codes are part of the wire protocol and of docs/troubleshooting.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 # code -> (exit status of the command line, what to do). 3: the input, 4: the output, 5: the set-up.
 CODES: dict[str, tuple[int, str]] = {
     "bad-request": (2, "Check the option against `python -m backend capture --help`."),
@@ -71,6 +74,12 @@ class MocapError(Exception):
         self.what = what
         self.exit_status, advice = CODES[code]
         self.fix = fix or advice
+
+    @classmethod
+    def from_message(cls, message: Mapping[str, Any]) -> MocapError:
+        """What an `error` message tells; a code that is not known here is a bug of the other side."""
+        code = message["code"] if message["code"] in CODES else "internal"
+        return cls(code, message["what"], message["fix"])
 
     def __str__(self) -> str:
         return f"{self.what} {self.fix} [{self.code}]"

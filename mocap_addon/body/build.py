@@ -31,6 +31,7 @@ def build(name: str, surface: fit.Surface, armature: bpy.types.Object, number: i
         collection.objects.link(body)
     body.parent = armature
     body.hide_select = True
+    body.hide_viewport = armature.hide_viewport
     modifier = body.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
     return body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Iterable
 
 import bpy
 import numpy as np
@@ -16,6 +16,9 @@ from ..retarget.model import SourceMotion
 
 SAME_FRAME = 1e-4
 ROUNDING = 5e-6  # what reading and writing 32 bit numbers makes of a value that nobody changed
+PLACE = f'pose.bones["{JOINTS[0]}"].location'
+TURNS = [f'pose.bones["{name}"].rotation_quaternion' for name in JOINTS]
+MOTION = {PLACE, *TURNS}  # the data paths that are read
 
 
 def body_of(armature: bpy.types.Object) -> Skeleton:
@@ -28,31 +31,46 @@ def body_of(armature: bpy.types.Object) -> Skeleton:
     return skeleton.neutral().with_offsets(offsets)
 
 
+def moves(armature: bpy.types.Object, action: bpy.types.Action) -> bool:
+    """Whether an action has any curve that can be read as motion of a take's armature."""
+    return any(curve.data_path in MOTION for curve in compat.curves(action, armature))
+
+
 def read(scene: bpy.types.Scene, armature: bpy.types.Object, action: bpy.types.Action) -> SourceMotion:
-    """An action of a take's armature as motion, at the times of the keys of its location; contacts are zero."""
-    curves = {(curve.data_path, curve.array_index): curve for curve in compat.curves(action)}
-    place = f'pose.bones["{JOINTS[0]}"].location'
-    frames = keys.of(curves[place, 0])[:, 0]
-    root = np.stack([_values(curves.get((place, axis)), frames, 0.0) for axis in range(3)], axis=1)
+    """An action of a take's armature as motion, with a frame wherever a bone has a key; contacts are zero."""
+    curves = {(c.data_path, c.array_index): c for c in compat.curves(action, armature) if c.data_path in MOTION}
+    frames = _frames(curves.values())
+    root = np.stack([_values(curves.get((PLACE, axis)), frames, 0.0) for axis in range(3)], axis=1)
     turned = np.empty((len(frames), COUNT, 4))
-    for j, name in enumerate(JOINTS):
-        path = f'pose.bones["{name}"].rotation_quaternion'
+    for j, path in enumerate(TURNS):
         for axis in range(4):
             turned[:, j, axis] = _values(curves.get((path, axis)), frames, float(axis == 0))
     local, pelvis = rig.from_bones(rig.rest_of(armature), rotations.normalize(turned), root)
-    times = (frames - 1.0) / camera.scene_rate(scene)
+    times = (frames - 1.0) / camera.rate_of(scene, action)
     contacts = np.zeros((len(times), len(skeleton.CONTACTS)), np.uint8)
     return SourceMotion(times, body_of(armature), rotations.continuous(local), pelvis, contacts)
 
 
+def _frames(curves: Iterable[bpy.types.FCurve]) -> Array:
+    """(T,) scene frames at which any of the curves has a key."""
+    frames = np.empty(0)
+    for curve in curves:
+        own = keys.of(curve)[:, 0]
+        if not np.array_equal(own, frames):  # nearly always they are
+            frames = np.union1d(frames, own)
+    return frames
+
+
 def _values(curve: bpy.types.FCurve | None, frames: Array, rest: float) -> Array:
     """(T,) what the curve says at the frames."""
-    if curve is None:
+    if curve is None or not len(curve.keyframe_points):
         return np.full(len(frames), rest)
-    points = keys.of(curve)
-    if len(points) == len(frames) and np.allclose(points[:, 0], frames, atol=SAME_FRAME):
-        return points[:, 1]
-    return np.array([curve.evaluate(frame) for frame in frames])  # the animator took keys out or moved some
+    when, told = keys.of(curve).T
+    nearest = np.minimum(np.searchsorted(when, frames - SAME_FRAME), len(when) - 1)
+    values = told[nearest]
+    for row in np.flatnonzero(np.abs(when[nearest] - frames) > SAME_FRAME):  # the animator took keys out or moved some
+        values[row] = curve.evaluate(frames[row])
+    return values
 
 
 def write(
@@ -66,16 +84,15 @@ def write(
     """Put a motion into an action that was copied from `base`; the action is assigned. repeat: it goes on and on."""
     owner = compat.curve_owner(action, armature)
     known = {(curve.data_path, curve.array_index): curve for curve in owner.fcurves}
-    before = {(curve.data_path, curve.array_index): curve for curve in compat.curves(base)}
-    frames = 1.0 + motion.times * camera.scene_rate(scene)
+    before = {(curve.data_path, curve.array_index): curve for curve in compat.curves(base, armature)}
+    frames = 1.0 + motion.times * camera.rate_of(scene, action)
     turned, root = rig.to_bones(rig.rest_of(armature), motion.local, motion.pelvis)
     for (path, axis), curve in known.items():
         if path.startswith(doubt.path(doubt.OVERALL)[:-2]):  # how sure the capture was there
             keys.rewrite(curve, frames, _values(before.get((path, axis)), frames, 1.0))
-    channels = [("location", JOINTS[0], root)]
-    channels += [("rotation_quaternion", name, turned[:, j]) for j, name in enumerate(JOINTS)]
-    for channel, name, values in channels:
-        path = f'pose.bones["{name}"].{channel}'
+    channels = [(PLACE, JOINTS[0], root)]
+    channels += [(path, JOINTS[j], turned[:, j]) for j, path in enumerate(TURNS)]
+    for path, name, values in channels:
         for axis in range(values.shape[1]):
             told = _like(before.get((path, axis)), frames, values[:, axis])
             curve = known.get((path, axis))
@@ -87,7 +104,7 @@ def write(
                 curve.modifiers.remove(modifier)
             if repeat:
                 modifier = curve.modifiers.new("CYCLES")
-                kind = "REPEAT_OFFSET" if channel == "location" else "REPEAT"
+                kind = "REPEAT_OFFSET" if path == PLACE else "REPEAT"
                 modifier.mode_before, modifier.mode_after = kind, kind
 
 
@@ -97,12 +114,3 @@ def _like(curve: bpy.types.FCurve | None, frames: Array, values: Array) -> Array
         return values
     before = keys.of(curve)[:, 1]
     return np.where(np.abs(values - before) < ROUNDING, before, values)
-
-
-def checksum(action: bpy.types.Action) -> str:
-    """Tells whether keys of the bones were changed since it was taken; moving all of them in time does not count."""
-    told = 0
-    for curve in compat.curves(action):
-        if curve.data_path.startswith("pose.bones["):
-            told = zlib.crc32(keys.of(curve)[:, 1].tobytes(), told)
-    return f"{told:08x}"

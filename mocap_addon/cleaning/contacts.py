@@ -3,7 +3,7 @@
 import bpy
 
 from ...backend.core.skeleton import CONTACTS
-from .. import camera
+from .. import takes
 from ..operators import chosen
 from ..translations import tr
 from . import stage
@@ -76,7 +76,8 @@ class VIDEO_MOCAP_OT_contact_add(_ContactOperator, bpy.types.Operator):
         return super(_ContactOperator, cls).poll(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        entry, second = chosen(context), now(context.scene)
+        entry = chosen(context)
+        second = now(entry)
         stage.begin(context.scene, entry)
         span = Span(CONTACTS.index(self.track), second, second + NEW)
         return self.put(context, (*entry.cleaning.spans(), span), span)
@@ -110,7 +111,7 @@ class VIDEO_MOCAP_OT_contact_edge(_ContactOperator, bpy.types.Operator):
     )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings, second = chosen(context).cleaning, now(context.scene)
+        settings, second = chosen(context).cleaning, now(chosen(context))
         spans = list(settings.spans())
         span = spans[settings.active_contact]._replace(**{self.edge: second})
         if span.end <= span.start:
@@ -131,7 +132,7 @@ class VIDEO_MOCAP_OT_contact_move(_ContactOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = chosen(context).cleaning
-        spans, step = list(settings.spans()), self.frames / camera.scene_rate(context.scene)
+        spans, step = list(settings.spans()), self.frames / takes.rate(chosen(context))
         span = spans[settings.active_contact]
         spans[settings.active_contact] = span._replace(start=span.start + step, end=span.end + step)
         return self.put(context, tuple(spans), spans[settings.active_contact])
@@ -145,7 +146,7 @@ class VIDEO_MOCAP_OT_contact_here(_ContactOperator, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings, second = chosen(context).cleaning, now(context.scene)
+        settings, second = chosen(context).cleaning, now(chosen(context))
         spans = settings.spans()
         here = [i for i, s in enumerate(spans) if s.start - FRAME_TOLERANCE <= second <= s.end + FRAME_TOLERANCE]
         here = here or [i for i, s in enumerate(spans) if s.start > second][:1] or [len(spans) - 1]

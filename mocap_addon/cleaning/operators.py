@@ -6,16 +6,16 @@ import bpy
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
-from .. import camera
+from .. import takes
 from ..operators import chosen
 from ..picker import over_view
 from ..translations import N_, tr
 from . import loop, stage, world
 
 
-def now(scene: bpy.types.Scene) -> float:
-    """The second of the clip that the scene shows."""
-    return (scene.frame_current + scene.frame_subframe - 1.0) / camera.scene_rate(scene)
+def now(entry: takes.VideoMocapTake) -> float:
+    """The second of the clip that the take shows."""
+    return (entry.id_data.frame_current_final - 1.0) / takes.rate(entry)
 
 
 class CleaningOperator:
@@ -73,7 +73,7 @@ class VIDEO_MOCAP_OT_clean_floor(CleaningOperator, bpy.types.Operator):
         if self.source == "FEET":
             lift = -world.floor_under_feet(motion)
         else:
-            lift = entry.cleaning.height - world.lowest_at(motion, now(scene))[2]
+            lift = entry.cleaning.height - world.lowest_at(motion, now(entry))[2]
         return self.changed(context, lift=entry.cleaning.lift + lift)
 
 
@@ -124,7 +124,7 @@ class VIDEO_MOCAP_OT_clean_floor_pick(CleaningOperator, bpy.types.Operator):
         """The floor where a ray of the view meets something, or passes the foot."""
         scene, entry = context.scene, chosen(context)
         stage.begin(scene, entry)
-        foot = world.lowest_at(stage.placed(scene, entry), now(scene))
+        foot = world.lowest_at(stage.placed(scene, entry), now(entry))
         found, place, _, _, target, _ = scene.ray_cast(context.view_layer.depsgraph, start, along)
         if found and target.parent != entry.armature:
             lift = (entry.armature.matrix_world.inverted() @ place).z - foot[2]
@@ -171,7 +171,7 @@ class VIDEO_MOCAP_OT_clean_forward(CleaningOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         entry = chosen(context)
         stage.begin(context.scene, entry)
-        facing = world.facing_at(stage.placed(context.scene, entry), now(context.scene))
+        facing = world.facing_at(stage.placed(context.scene, entry), now(entry))
         turn = entry.cleaning.turn - facing
         return self.changed(context, turn=math.remainder(turn, 2 * math.pi))
 
@@ -190,7 +190,7 @@ class VIDEO_MOCAP_OT_loop_find(CleaningOperator, bpy.types.Operator):
         motion = stage.base_motion(scene, entry)
         first, last = float(motion.times[0]), float(motion.times[-1])
         if scene.use_preview_range:
-            rate = camera.scene_rate(scene)
+            rate = takes.rate(entry)
             first, last = ((f - 1.0) / rate for f in (scene.frame_preview_start, scene.frame_preview_end))
         found = loop.find(motion, settings.shortest, max(settings.longest, settings.shortest), first, last)
         if found is None:
@@ -214,8 +214,9 @@ class VIDEO_MOCAP_OT_clean_apply(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        reason = stage.obstacle(chosen(context))
-        if reason is None and not chosen(context).cleaning.cleaned:
+        entry = chosen(context)
+        reason = stage.obstacle(entry)
+        if reason is None and not (entry.cleaning.cleaned or entry.cleaning.edited):
             reason = N_("Nothing was changed")
         if reason:
             cls.poll_message_set(tr(reason))

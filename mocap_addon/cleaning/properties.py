@@ -42,13 +42,16 @@ def _show(settings: "VideoMocapCleaning", context: bpy.types.Context) -> None:
 
 def _frame(edge: str):
     """A contact's edge as a scene frame."""
-    from .. import camera
 
     def get(contact: "VideoMocapContact") -> float:
-        return 1.0 + getattr(contact, edge) * camera.scene_rate(contact.id_data)
+        from . import stage
+
+        return 1.0 + getattr(contact, edge) * stage.rate_of(contact)
 
     def put(contact: "VideoMocapContact", frame: float) -> None:
-        contact.set_edge(edge, (frame - 1.0) / camera.scene_rate(contact.id_data))
+        from . import stage
+
+        contact.set_edge(edge, (frame - 1.0) / stage.rate_of(contact))
 
     texts = {
         "start": ("First frame", "Scene frame from which the foot stands"),

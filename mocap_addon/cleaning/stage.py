@@ -27,7 +27,6 @@ from . import actions, world
 from .properties import SETTINGS, VideoMocapCleaning, VideoMocapContact
 from .recipe import INSTANT, Span, clean, to_contacts, to_spans
 
-WRITTEN = "video_mocap_written"  # custom property of a cleaned action: a checksum of the keys that we wrote
 # Custom properties of a camera: turn and shift of the clip's world, all of it, and the part that was applied.
 MOVED, APPLIED = "video_mocap_moved", "video_mocap_world"
 NOWHERE = (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -71,6 +70,11 @@ def _owner(scene: bpy.types.Scene, part: VideoMocapCleaning | VideoMocapContact)
     return scene.video_mocap.takes[index] if index < len(scene.video_mocap.takes) else None
 
 
+def rate_of(part: VideoMocapCleaning | VideoMocapContact) -> float:
+    """Frames a second that the keys of the take were put for."""
+    return takes.rate(_owner(part.id_data, part))
+
+
 def obstacle(entry: takes.VideoMocapTake | None) -> str | None:
     """Why a take cannot be cleaned."""
     if entry is None:
@@ -81,7 +85,9 @@ def obstacle(entry: takes.VideoMocapTake | None) -> str | None:
         return N_("The take's armature is not in the scene")
     if entry.armature.mode == "EDIT":
         return N_("Leave edit mode first")
-    if not entry.cleaning.raw and takes.own_action(entry) is None:
+    kept = entry.cleaning
+    action = kept.base or kept.raw if kept.raw else takes.own_action(entry)
+    if action is None or not actions.moves(entry.armature, action):
         return N_("The captured action is not on the take's armature")
     return None
 
@@ -128,13 +134,17 @@ def placed(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion:
 
 
 def shown_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion | None:
-    """The motion that the armature shows, where it is not the captured one: None then, the take file knows better."""
+    """The motion that the armature shows; None: what was captured, as it was, and the take file knows that better."""
+    if obstacle(entry):
+        return None
     settings = entry.cleaning
-    action = settings.cleaned or settings.base
-    if not settings.raw or action in (None, settings.raw) or settings.show == "RAW" or obstacle(entry):
+    raw = settings.raw or takes.own_action(entry)
+    action = raw if settings.show == "RAW" else settings.cleaned or settings.base or raw
+    if action == raw and not keys.changed_by_hand(raw):
         return None
     motion = actions.read(scene, entry.armature, action)
-    return replace(motion, contacts=to_contacts(motion.times, settings.spans()))
+    contacts = _contacts(entry, motion) if action == raw else to_contacts(motion.times, settings.spans())
+    return replace(motion, contacts=contacts)
 
 
 # ---- writing
@@ -142,14 +152,19 @@ def shown_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceM
 
 def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
     """Compute the cleaned action from the settings and show it; -> whether it was. Keys that were changed by hand are
-    never overwritten: they have to be applied or dropped first."""
-    settings = entry.cleaning
+    never overwritten, neither the take's own nor those of others who would go along: they have to be applied or
+    dropped first."""
     begin(scene, entry)
-    if settings.cleaned and actions.checksum(settings.cleaned) != settings.cleaned.get(WRITTEN):
-        settings.edited = True
+    moved = _moved(scene, entry)
+    computed = [entry, *moved]
+    by_hand = [each for each in computed if each.cleaning.cleaned and keys.changed_by_hand(each.cleaning.cleaned)]
+    if by_hand:
+        for each in (entry, *by_hand):
+            each.cleaning.edited = True
         return False
-    moved = _share(scene, entry)
-    for each in (entry, *moved):
+    _share(scene, entry, moved)
+    for each in computed:
+        each.cleaning.edited = False
         _clean(scene, each)
     return True
 
@@ -170,7 +185,7 @@ def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
         _assign(entry, settings.cleaned)
         repeat = settings.loop and settings.repeat
         actions.write(scene, entry.armature, settings.cleaned, settings.base, after, repeat)
-        settings.cleaned[WRITTEN] = actions.checksum(settings.cleaned)
+        keys.mark_written(settings.cleaned)
     with quiet():
         settings.show = "CLEANED"
 
@@ -193,22 +208,32 @@ def _drop(settings: VideoMocapCleaning, which: str) -> None:
 # ---- the clip's world
 
 
-def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
-    """Floor, upright and facing for everyone of the clip, and for its camera; -> the others that this moves."""
-    settings, moved = entry.cleaning, []
+def _moved(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
+    """The others of the clip whose floor, upright and facing are not yet those of the take."""
+    others = [other for other in _others(scene, entry) if entry.cleaning.together]
+    for other in others:
+        begin(scene, other)
+    return [other for other in others if _shared(other) != _shared(entry)]
+
+
+def _others(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
+    return [other for other in takes.of_world(scene, entry) if other.key != entry.key and not obstacle(other)]
+
+
+def _shared(entry: takes.VideoMocapTake) -> list[object]:
+    return [_plain(getattr(entry.cleaning, name)) for name in SHARED]
+
+
+def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake, moved: list[takes.VideoMocapTake]) -> None:
+    """Floor, upright and facing for everyone of the clip whom that moves, and for its camera."""
+    settings = entry.cleaning
     with quiet():
-        for other in takes.of_world(scene, entry):
-            if other.key == entry.key or obstacle(other):
-                continue
-            if not settings.together:
+        for other in moved:
+            for name in SHARED:
+                setattr(other.cleaning, name, getattr(settings, name))
+        if not settings.together:
+            for other in _others(scene, entry):
                 other.cleaning.together = False
-                continue
-            begin(scene, other)
-            mine = [_plain(getattr(settings, name)) for name in SHARED]
-            if mine != [_plain(getattr(other.cleaning, name)) for name in SHARED]:
-                for name in SHARED:
-                    setattr(other.cleaning, name, getattr(settings, name))
-                moved.append(other)
     if entry.camera and settings.together:
         lean = (settings.lean_forward, settings.lean_left)
         turn, shift = world.turn_of(np.array(settings.pivot), settings.facing, lean, settings.turn, settings.lift)
@@ -227,7 +252,7 @@ def _move_camera(view: bpy.types.Object, turn: Array, shift: Array) -> None:
     its keys have to move: turned paths lie elsewhere at every moment."""
     before = np.array(view.get(MOVED, NOWHERE))
     action = view.animation_data.action if view.animation_data else None
-    path = [curve for curve in compat.curves(action) if curve.data_path == "location"] if action else []
+    path = [curve for curve in compat.curves(action, view) if curve.data_path == "location"] if action else []
     if len(path) == 3 and len({len(curve.keyframe_points) for curve in path}) == 1:
         path.sort(key=lambda curve: curve.array_index)
         frames, places = np.moveaxis(np.stack([keys.of(curve) for curve in path], axis=-1), 1, 0)
@@ -266,8 +291,8 @@ def _apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
         old, settings.base, settings.cleaned = settings.base, settings.cleaned, None
         if old not in settings.actions():
             bpy.data.actions.remove(old)
-        if WRITTEN in settings.base:
-            del settings.base[WRITTEN]
+        if keys.WRITTEN in settings.base:
+            del settings.base[keys.WRITTEN]
     settings.base_contacts = json.dumps(settings.spans())
     _neutral(settings)
     motion = actions.read(scene, entry.armature, settings.base)
@@ -277,11 +302,10 @@ def _apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
 
 
 def discard_edits(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
-    """Give up keys that were changed by hand and go back to what the settings say."""
-    settings = entry.cleaning
-    settings.edited = False
-    if settings.cleaned:
-        settings.cleaned[WRITTEN] = actions.checksum(settings.cleaned)
+    """Give up keys that were changed by hand, by whomever, and go back to what the settings say."""
+    for each in (entry, *_moved(scene, entry)):
+        if each.cleaning.cleaned:
+            keys.mark_written(each.cleaning.cleaned)
     update(scene, entry)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import bpy
 import numpy as np
@@ -16,7 +17,7 @@ from . import euler, reduce
 from .blender import Switches, has_switch
 from .model import Retargeted, Rig
 
-MARK = "video_mocap_retarget"  # custom property of our actions: JSON with take, character and the name we gave
+MARK = "video_mocap_retarget"  # custom property of our actions: JSON with take, its file, character, the name we gave
 PLACES = 0.001  # metres by which reducing keys may move a bone's location
 
 
@@ -37,21 +38,23 @@ def action_name(take: str, character: str) -> str:
     return f"{take} → {character}"
 
 
-def find(take: str, armature: bpy.types.Object) -> bpy.types.Action | None:
+def find(take: str, armature: bpy.types.Object, file: str = "") -> bpy.types.Action | None:
     """The action that this take has on this character.
 
     Copies that the user made carry our mark too: the one that still has the name that we gave is ours. What another
-    object plays, and this one does not, is that one's: characters may be renamed, and their names used again.
+    object plays, and this one does not, is that one's: characters may be renamed, and their names used again. Another
+    file with that name is another take; where it is gone, it is taken to be the same one, moved.
     """
     wanted = {"take": take, "character": armature.name}
     marked = []
     for action in bpy.data.actions:
         if MARK in action and action.library is None:
             told = json.loads(action[MARK])
-            mine = {key: told.get(key) for key in wanted} == wanted
+            before = told.get("file", "")
+            mine = {key: told.get(key) for key in wanted} == wanted and (before == file or not Path(before).is_file())
             if mine and (_plays(armature, action) or not any(_plays(other, action) for other in bpy.data.objects)):
-                marked.append((told.get("name") != action.name, action.name, action))
-    return min(marked)[2] if marked else None
+                marked.append((before != file, told.get("name") != action.name, action.name, action))
+    return min(marked)[-1] if marked else None
 
 
 def retime(scene: bpy.types.Scene, factor: float) -> None:
@@ -73,17 +76,22 @@ def write(
     rig: Rig,
     switches: Switches,
     keying: Keying,
+    file: str = "",
 ) -> bpy.types.Action:
     """The motion as an action of the character, which plays it now; an earlier one of the same take is written anew.
 
-    take: name of the motion. frames: (T,) scene frames. switches: properties that are set at the first frame. Locked
-    channels get no keys. Actions of others are kept, also when nothing uses them any more.
+    take: name of the motion. frames: (T,) scene frames. switches: properties that are set at the first frame, as are
+    channels of one row. file: path of the motion, if it is from one. Locked channels get no keys. Actions of others
+    are kept, also when nothing uses them any more.
     """
     _keep_others(armature)
-    action = find(take, armature)
+    action = find(take, armature, file)
     if action is None:
         action = bpy.data.actions.new(action_name(take, armature.name))
-        action[MARK] = json.dumps({"take": take, "character": armature.name, "name": action.name}, ensure_ascii=False)
+        mark = {"take": take, "character": armature.name, "name": action.name}
+    else:
+        mark = json.loads(action[MARK])
+    action[MARK] = json.dumps(mark | {"file": file}, ensure_ascii=False)
     action.use_fake_user = True
     owner = compat.curve_owner(action, armature)
     owner.fcurves.clear()
@@ -93,16 +101,17 @@ def write(
         row = index[bone]
         path, locks = f'pose.bones["{bpy.utils.escape_identifier(bone)}"].', rig.locks[row]
         if channel.location is not None:
-            kept = _kept(keying, lambda _, c=channel: reduce.reduce_values(frames, c.location, PLACES * metre), frames)
-            keys.write(owner, path + "location", frames[kept], channel.location[kept], bone, np.flatnonzero(~locks[:3]))
+            places = channel.location
+            kept = _kept(keying, lambda _, v=places: reduce.reduce_values(frames, v, PLACES * metre), len(places))
+            keys.write(owner, path + "location", frames[kept], places[kept], bone, np.flatnonzero(~locks[:3]))
         if channel.rotation is not None:
             held, values = euler.to_mode(channel.rotation, rig.rotation_modes[row], locks[3:])
             if held == "rotation_axis_angle":  # an axis that turns by an angle moves things by no more than that angle
                 kept = _kept(
-                    keying, lambda bound, v=values: reduce.reduce_values(frames, v, np.radians(bound) / 4), frames
+                    keying, lambda bound, v=values: reduce.reduce_values(frames, v, np.radians(bound) / 4), len(values)
                 )
             else:
-                kept = _kept(keying, lambda bound, v=values: reduce.reduce_keys(frames, v, bound), frames)
+                kept = _kept(keying, lambda bound, v=values: reduce.reduce_keys(frames, v, bound), len(values))
             free = ~(locks[4:] if held == "rotation_euler" else locks[3:])
             keys.write(owner, path + held, frames[kept], values[kept], bone, np.flatnonzero(free))
     for bone, key, value in switches:
@@ -116,9 +125,9 @@ def write(
     return action
 
 
-def _kept(keying: Keying, rows: Callable[[float], NDArray[np.int_]], frames: Array) -> NDArray[np.int_]:
+def _kept(keying: Keying, rows: Callable[[float], NDArray[np.int_]], count: int) -> NDArray[np.int_]:
     """Rows that get a key; curves go straight from key to key, so leaving out the others is all there is to it."""
-    return np.arange(len(frames)) if keying.bound is None or len(frames) < 3 else rows(keying.bound)
+    return np.arange(count) if keying.bound is None or count < 3 else rows(keying.bound)
 
 
 def _keep_others(armature: bpy.types.Object) -> None:

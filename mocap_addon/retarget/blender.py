@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from collections.abc import Mapping as Named
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -60,10 +60,11 @@ class Measured:
     """How a rig's bones move, as Blender evaluates it.
 
     rig: the measured bones alone: each one's parent is the bone that it follows, whatever constraints and in-between
-        bones make it do so, and its rest matrix is where it stands when all of them are at rest.
+        bones make it do so, and its rest matrix is where it stands when all of them are at rest. Scale stays as it is
+        posed, since nothing keys it.
     deaf: bones that do not obey their own rotation -> the constraints on them.
-    places: bones whose location is not seen from their own axes (`use_local_location` is off) -> (3, 3) from a
-        location in their own axes to their channels.
+    places: bones whose location is not seen from their own axes (`use_local_location` is off), or at another scale
+        (that of a posed parent) -> (3, 3) from a location in their own axes to their channels.
     """
 
     rig: Rig
@@ -79,20 +80,22 @@ class Measured:
         return out
 
 
-def measure(armature: bpy.types.Object, whole: Rig, names: list[str], switches: Switches) -> Measured:
+def measure(
+    armature: bpy.types.Object, whole: Rig, names: list[str], switches: Switches, controls: Collection[str] = ()
+) -> Measured:
     """Turn the bones `names` one after the other and see what follows. The armature is left as it was.
 
     In a control rig a bone's parent in the hierarchy is often a bone that only follows another one by a constraint:
     what is measured holds for any such rig. Cost: one evaluation of the armature for every bone.
+    controls: those of the bones that are IK controls. They are put where the limbs are, so no limb follows them.
     """
     wanted = set(names)
     order = [i for i, name in enumerate(whole.names) if name in wanted]
     names = [whole.names[i] for i in order]
-    foreign = [i for i in order if not whole.local_location[i]]
-    above = [whole.names[whole.parents[i]] if whole.parents[i] >= 0 else "" for i in foreign]
+    above = [whole.names[whole.parents[i]] if whole.parents[i] >= 0 else "" for i in order]
     with _workshop(armature, names, switches) as evaluate:
         still = evaluate(names)
-        held = dict(zip(foreign, evaluate([name or names[0] for name in above]), strict=True))
+        held = evaluate([name or names[0] for name in above])
         turned = []
         for name in names:
             bone = armature.pose.bones[name]
@@ -101,12 +104,15 @@ def measure(armature: bpy.types.Object, whole: Rig, names: list[str], switches: 
             _set_rotation(bone, rotations.IDENTITY)
     frames, heads = _unscaled(still[:, :3, :3]), still[:, :3, 3]
     places = {}
-    for row, name in zip(foreign, above, strict=True):
-        outer = _unscaled(held[row][:3, :3]) if name else np.eye(3)
-        places[whole.names[row]] = outer.T @ frames[order.index(row)]
+    for k, row in enumerate(order):
+        outer = held[k][:3, :3] if above[k] else np.eye(3)
+        into = np.eye(3) if whole.local_location[row] else _unscaled(outer).T @ frames[k]
+        scale = float(np.cbrt(abs(np.linalg.det(outer))))
+        if not whole.local_location[row] or abs(scale - 1.0) > 1e-4:
+            places[names[k]] = into / max(scale, 1e-3)
     follows, carried = _followers(frames, heads, turned)
     deaf = {names[k] for k in range(len(names)) if not follows[k, k]}
-    parents, inherit = _parents(whole, order, follows, carried, deaf)
+    parents, inherit = _parents(whole, order, follows, carried, deaf, {whole.index[name] for name in controls})
     ranked = _by_parents(parents)
     back = {old: new for new, old in enumerate(ranked)}
     rows = [order[i] for i in ranked]
@@ -150,20 +156,28 @@ def _followers(frames: Array, heads: Array, turned: list[Array]) -> tuple[NDArra
 
 
 def _parents(
-    whole: Rig, order: list[int], follows: NDArray[np.bool_], carried: NDArray[np.bool_], deaf: set[str]
+    whole: Rig,
+    order: list[int],
+    follows: NDArray[np.bool_],
+    carried: NDArray[np.bool_],
+    deaf: set[str],
+    controls: set[int],
 ) -> tuple[NDArray[np.int_], NDArray[np.bool_]]:
     """The nearest bone that each one follows, and whether it follows its rotation too."""
     parents, inherit = np.full(len(order), -1), np.ones(len(order), bool)
     others = ~np.eye(len(order), dtype=bool)
     depth = (carried & others).sum(axis=0)
     for i, row in enumerate(order):
+        barred = set() if row in controls else controls
         if whole.names[row] in deaf:  # its place in the hierarchy is the best guess
-            parents[i] = _mapped_ancestor(whole, row, order)
+            parents[i] = _mapped_ancestor(whole, row, order, barred)
             continue
         parents[i] = _deepest(follows[:, i] & others[:, i], depth)
         head_only = _deepest(carried[:, i] & others[:, i] & ~follows[:, i], depth)
         if parents[i] < 0 <= head_only:
             parents[i], inherit[i] = head_only, False
+        if parents[i] >= 0 and order[parents[i]] in barred:
+            parents[i], inherit[i] = _mapped_ancestor(whole, row, order, barred), True
     return parents, inherit
 
 
@@ -172,9 +186,9 @@ def _deepest(candidates: NDArray[np.bool_], depth: NDArray[np.int_]) -> int:
     return int(found[np.argmax(depth[found])]) if len(found) else -1
 
 
-def _mapped_ancestor(whole: Rig, row: int, order: list[int]) -> int:
+def _mapped_ancestor(whole: Rig, row: int, order: list[int], barred: set[int]) -> int:
     above = whole.parents[row]
-    while above >= 0 and above not in order:
+    while above >= 0 and (above not in order or above in barred):
         above = whole.parents[above]
     return order.index(above) if above >= 0 else -1
 
@@ -195,7 +209,8 @@ def _by_parents(parents: NDArray[np.int_]) -> list[int]:
 
 @contextmanager
 def _workshop(armature: bpy.types.Object, names: list[str], switches: Switches) -> Iterator:
-    """The armature alone in a scene of its own, `names` at rest, `switches` set; everything is put back at the end.
+    """The armature alone in a scene of its own, `names` at rest but for their scale, `switches` set; everything is put
+    back at the end.
 
     Yields a function that evaluates the armature: names of bones -> their (N, 4, 4) pose matrices in armature space. In
     a scene of its own the character's meshes are not computed, and an armature that no view layer shows works too.
@@ -212,7 +227,9 @@ def _workshop(armature: bpy.types.Object, names: list[str], switches: Switches) 
         layer = workshop.view_layers[0]
         with compat.paused_animation(armature):
             for bone in bones:
-                bone.location, bone.scale = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+                bone.location = (0.0, 0.0, 0.0)
+                if min(bone.scale) <= 0.0:  # hidden by that, or mirrored: such axes tell nothing
+                    bone.scale = (1.0, 1.0, 1.0)
                 _set_rotation(bone, rotations.IDENTITY)
             for bone, key, value in settings:
                 bone[key] = type(bone[key])(value)

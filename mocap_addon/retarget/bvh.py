@@ -11,7 +11,7 @@ import numpy as np
 from ...backend.core import rotations
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
-from .model import Rig
+from .model import Channels, Retargeted, Rig
 
 # A BVH file has no unit: of those in use, the one that gives a person's height is meant. Metres a unit.
 # "CMU" is what the conversions of that database count in, 1 / 0.45 inches.
@@ -27,14 +27,12 @@ class Bvh:
     """A BVH file: T frames of N joints.
 
     rig: the joints as bones, y along each bone, metres; its world turns the file's up axis to z.
-    times: (T,) seconds. turned: (T, N, 4) rotations as the bones' channels have them. root: (T, 3) metres, location of
-    the first bone in its own channel space.
+    times: (T,) seconds. channels: joint -> its motion as the bone's channels have it, metres.
     """
 
     rig: Rig
     times: Array
-    turned: Array
-    root: Array
+    channels: Retargeted
 
 
 @dataclass
@@ -129,7 +127,7 @@ def _assembled(joints: list[_Joint], times: Array, values: Array) -> Bvh:
     heads = np.zeros_like(offsets)
     for i in range(len(joints)):
         heads[i] = offsets[i] + (heads[parents[i]] if parents[i] >= 0 else 0.0)
-    local, moved = _channels(joints, values)
+    local, moved = _motion(joints, values)
     up = _up_axis(local[:, 0], heads)
     height = float(np.ptp(heads[:, up]))
     unit = min(UNITS.values(), key=lambda metres: abs(np.log(max(height, 1e-9) * metres / USUAL_HEIGHT)))
@@ -151,15 +149,17 @@ def _assembled(joints: list[_Joint], times: Array, values: Array) -> Bvh:
         locks=np.zeros((count, 7), bool),
         world=_Y_UP if up == 1 else np.eye(4),
     )
-    turned = rotations.multiply(rotations.multiply(rotations.inverse(along), local), along)
-    root = rotations.rotate(rotations.inverse(along[0]), (moved - offsets[0]) * unit)
-    return Bvh(rig, times, rotations.continuous(turned), root)
+    turned = rotations.continuous(rotations.multiply(rotations.multiply(rotations.inverse(along), local), along))
+    location = rotations.rotate(rotations.inverse(along), moved * unit)
+    channels = {name: Channels(turned[:, i], location[:, i]) for i, name in enumerate(rig.names)}
+    return Bvh(rig, times, channels)
 
 
-def _channels(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
-    """Parent-relative rotations (T, N, 4) in the file's axes, and where the first joint is (T, 3) in its units."""
+def _motion(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
+    """Parent-relative rotations (T, N, 4) and how far joints are from their offsets (T, N, 3), in the file's axes and
+    units."""
     local = np.tile(rotations.IDENTITY, (len(values), len(joints), 1))
-    position = np.tile(joints[0].offset, (len(values), 1)).astype(float)
+    moved = np.zeros((len(values), len(joints), 3))
     column = 0
     for i, joint in enumerate(joints):
         for channel in joint.channels:
@@ -169,10 +169,11 @@ def _channels(joints: list[_Joint], values: Array) -> tuple[Array, Array]:
             if kind == "rotation":
                 turn = rotations.from_axis_angle(np.radians(values[:, column])[:, None] * AXES[axis])
                 local[:, i] = rotations.multiply(local[:, i], turn)
-            elif i == 0:
-                position[:, "XYZ".index(axis)] = values[:, column]
+            else:
+                k = "XYZ".index(axis)
+                moved[:, i, k] = values[:, column] - joint.offset[k]
             column += 1
-    return local, position
+    return local, moved
 
 
 def _up_axis(first: Array, heads: Array) -> int:

@@ -10,9 +10,10 @@ import numpy as np
 
 from ...backend.core.errors import MocapError
 from .. import camera, files
-from . import actions, blender, presets, recognise, solve, sources, table
+from . import actions, blender, calibration, presets, recognise, roles, root, solve, sources, table
 from .actions import Keying
 from .model import Mapping, Options, Rig, SourceMotion
+from .pose import Chain
 
 POLES = "pole_vector"  # Rigify's property that lets a pole, instead of its own roll, turn an IK limb
 
@@ -95,7 +96,21 @@ def prepare(
     if options.ik_controls:  # the poles count; which of FK and IK drives the limbs stays FK
         switches += [(bone, POLES, 1.0) for bone in dict.fromkeys(bone for bone, _, _ in switches)]
     names = [name for group in (mapping.bones, mapping.twists) for bones in group.values() for name in bones]
-    return blender.measure(armature, whole, names, switches), mapping, switches
+    controls = [name for role, bones in mapping.bones.items() if role.endswith(roles.IK) for name in bones]
+    measured = blender.measure(armature, whole, names, switches, controls)
+    # Where the pelvis cannot move the whole body, a bone above it may, without a role ("COG").
+    if carrier(measured.rig, mapping) not in mapping.bones["pelvis"]:
+        above = carrier(whole, mapping)
+        if above is not None and above not in names:
+            measured = blender.measure(armature, whole, [*names, above], switches, controls)
+    return measured, mapping, switches
+
+
+def carrier(rig: Rig, mapping: Mapping) -> str | None:
+    """The bone whose location moves the whole body: see `root.carrier`. None: there is none."""
+    rows = calibration.rows_of(rig, mapping)
+    row = root.carrier(Chain(rig, ()), rows, None) if "pelvis" in rows else None
+    return None if row is None else rig.names[row]
 
 
 def _of_this_rig(mapping: Mapping, rig: Rig) -> Mapping:
@@ -126,11 +141,13 @@ def retarget(
     options: Options,
     span: Span,
     keying: Keying,
+    file: Path | None = None,
 ) -> Outcome:
     """Put a motion onto a character as an action of its own.
 
-    take: name of the motion; the same take on the same character replaces its action. Rest pose, constraints, scale,
-    mode and selection stay as they are. Raises MocapError rig-locked, rig-unknown or range-outside.
+    take: name of the motion, file: where it is from; the same take on the same character replaces its action. Rest
+    pose, constraints, scale, mode and selection stay as they are. Raises MocapError rig-locked, rig-unknown or
+    range-outside.
     """
     notes = []
     chosen = armature
@@ -141,13 +158,16 @@ def retarget(
         layer.update()
     measured, mapping, switches = prepare(armature, mapping, options)
     notes += [f"{bone} does not obey its own keys: see the check of the rig." for bone in measured.deaf]
+    if carrier(measured.rig, mapping) is None:
+        notes.append(f"{armature.name} stays in its place: no bone that can be moved carries hips, legs and torso.")
     motion = _spanned(scene, motion, span)
     channels = solve.retarget(motion, measured.rig, mapping, options)
     frames = 1.0 + motion.times * camera.scene_rate(scene)
     if span.whole:
         frames = np.round(frames)
     channels = measured.in_channels(channels)
-    action = actions.write(armature, take, frames, channels, measured.rig, switches, keying)
+    path = str(file.resolve()) if file else ""
+    action = actions.write(armature, take, frames, channels, measured.rig, switches, keying, path)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
     return Outcome(action, armature, notes)
 

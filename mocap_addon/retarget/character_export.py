@@ -13,7 +13,7 @@ from ...backend.core.errors import MocapError
 
 
 def write_character(scene: bpy.types.Scene, armature: bpy.types.Object, path: Path) -> None:
-    """The armature and the meshes that it deforms, with what it plays now. path: .fbx or .glb.
+    """The armature, the meshes that it deforms and what they hang from, with what it plays now. path: .fbx or .glb.
 
     Controls of a rig are left out where it has bones that deform. Raises MocapError output-unwritable.
     """
@@ -61,7 +61,7 @@ def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]
         for name in ("system", "scale_length", "length_unit"):
             setattr(stage.unit_settings, name, getattr(scene.unit_settings, name))
         stage.frame_start, stage.frame_end = _played(armature, scene)
-        for part in (armature, *_skins(armature)):
+        for part in _with_parents([armature, *_skins(armature)]):
             stage.collection.objects.link(part)
         layer = stage.view_layers[0]
         layer.objects.active = armature
@@ -87,11 +87,17 @@ def _played(armature: bpy.types.Object, scene: bpy.types.Scene) -> tuple[int, in
 
 
 def _skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
-    """Meshes that the armature deforms or that hang from its bones."""
-    return [
-        mesh
-        for mesh in bpy.data.objects
-        if mesh.type == "MESH"
-        and mesh.users_scene
-        and (mesh.parent == armature or any(m.type == "ARMATURE" and m.object == armature for m in mesh.modifiers))
+    """Meshes that the armature deforms, and those below it or below them."""
+    deformed = [
+        mesh for mesh in bpy.data.objects if any(m.type == "ARMATURE" and m.object == armature for m in mesh.modifiers)
     ]
+    hanging = [child for body in (armature, *deformed) for child in body.children_recursive]
+    return [mesh for mesh in dict.fromkeys(deformed + hanging) if mesh.type == "MESH" and mesh.users_scene]
+
+
+def _with_parents(parts: list[bpy.types.Object]) -> list[bpy.types.Object]:
+    """Also all that the parts hang from: the exporters walk down from objects without a parent."""
+    found = dict.fromkeys(parts)
+    while parts := [part.parent for part in parts if part.parent]:
+        found |= dict.fromkeys(parts)
+    return list(found)

@@ -73,14 +73,14 @@ def retarget_file(
             raise MocapError("output-unwritable", f"There is no folder {path.absolute().parent}.")
     if export and export.suffix.lower() not in (".fbx", ".glb"):
         raise MocapError("bad-request", f"--export writes .fbx or .glb, not {export.suffix or export.name}.")
-    motions = [(path.stem, sources.read_motion(path.absolute())) for path in takes]
+    motions = [(path.absolute(), sources.read_motion(path.absolute())) for path in takes]
     target, table = _opened(blend, armature, mapping)
     context = bpy.context
     outcomes = []
-    for name, motion in motions:
+    for path, motion in motions:
         outcome = character.retarget(
-            context.scene, context.view_layer, target, table, motion, name,
-            options or Options(), span or Span(), keying or Keying(),
+            context.scene, context.view_layer, target, table, motion, path.stem,
+            options or Options(), span or Span(), keying or Keying(), path,
         )  # fmt: skip
         target = outcome.armature
         outcomes.append(outcome)

@@ -33,7 +33,7 @@ def examine(armature: bpy.types.Object, mapping: Mapping, options: Options | Non
         *_mapping(rig, mapping),
         *_state(armature),
         *_object(armature),
-        *_bones(armature, mapping),
+        *_bones(armature, rig, mapping),
         *_behaviour(armature, mapping, options or Options()),
     ]
     if not lines:
@@ -97,8 +97,9 @@ def _object(armature: bpy.types.Object) -> Iterator[Line]:
         yield Line("INFO", "Its present action moves the object itself.", "Nothing: the new action takes its place.")
 
 
-def _bones(armature: bpy.types.Object, mapping: Mapping) -> Iterator[Line]:
+def _bones(armature: bpy.types.Object, rig: Rig, mapping: Mapping) -> Iterator[Line]:
     mapped = {name for names in mapping.bones.values() for name in names if name in armature.pose.bones}
+    carrier = character.carrier(rig, mapping) or ""
     posed = [armature.pose.bones[name] for name in armature.pose.bones.keys() if name in mapped]
     locked = [
         bone.name for bone in posed if any(bone.lock_rotation) or (bone.lock_rotation_w and bone.lock_rotations_4d)
@@ -107,9 +108,8 @@ def _bones(armature: bpy.types.Object, mapping: Mapping) -> Iterator[Line]:
         yield Line(
             "WARNING", f"Locked rotation: {_named(locked)}.", "Unlock them to have them keyed; locks are respected."
         )
-    places = [
-        name for role in ("pelvis", "root") for name in mapping.bones.get(role, []) if name in armature.pose.bones
-    ]
+    carriers = ("root",) if carrier and carrier not in mapped else ("pelvis", "root")
+    places = [name for role in carriers for name in mapping.bones.get(role, []) if name in armature.pose.bones]
     fixed = [name for name in places if any(armature.pose.bones[name].lock_location)]
     fixed += [name for name in places if armature.data.bones[name].use_connect and armature.data.bones[name].parent]
     if fixed:
@@ -126,7 +126,7 @@ def _bones(armature: bpy.types.Object, mapping: Mapping) -> Iterator[Line]:
             f"Drivers turn or move: {_named(driven)}.",
             "Remove these drivers, or choose the bones that they read.",
         )
-    left = [bone.name for bone in armature.pose.bones if bone.name not in mapped and not _at_rest(bone)]
+    left = [bone.name for bone in armature.pose.bones if bone.name not in {*mapped, carrier} and not _at_rest(bone)]
     if left:
         yield Line(
             "INFO",

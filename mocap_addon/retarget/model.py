@@ -92,7 +92,7 @@ class SourceMotion:
 
 @dataclass(frozen=True)
 class Channels:
-    """Values of one bone's channels, as Blender has them: seen from the bone's rest.
+    """Values of one bone's channels, as Blender has them: seen from the bone's rest. T is 1 for what stays there.
 
     rotation: (T, 4) unit quaternions, sign-continuous, whatever the bone's rotation mode (`euler.to_mode`); None: not
         keyed.

@@ -8,6 +8,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ...backend.core.errors import MocapError
 from .. import operators
 from ..cleaning import stage as cleaning
+from ..guarded import Guarded as _Guarded
 from ..translations import tr
 from . import blender, character, character_export, doctor, export, ghost, presets, recognise, sources, table
 from .actions import Keying
@@ -48,18 +49,6 @@ def chosen_motion(context: bpy.types.Context) -> tuple[str, SourceMotion]:
             return entry.name, cleaned
     name, path = motion_path(context)
     return name, sources.read_motion(path)
-
-
-class _Guarded:
-    """An operator whose `work` may raise MocapError."""
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.work(context)
-        except MocapError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
 
 
 class _OnTarget(_Guarded):
@@ -106,6 +95,7 @@ class VIDEO_MOCAP_OT_retarget(_OnTarget, bpy.types.Operator):
             settings.options(),
             Span(settings.frame_range(context.scene), settings.whole_frames),
             Keying(settings.bound if settings.reduce else None, settings.nla),
+            motion_path(context)[1],
         )
         settings.take_over(outcome.armature)
         for note in outcome.notes:

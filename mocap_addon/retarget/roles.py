@@ -14,7 +14,8 @@ SPINE = ("pelvis", "spine1", "spine2", "spine3")
 NECK = ("spine3", "neck", "head")
 CHAINS = {"spine": SPINE, "neck": NECK}
 LEVER = 0.4  # between two joints: a bone nearer to the first says too little about the second
-CONTROLS = ("root", "_ik", "_pole")  # endings of roles that no joint turns
+IK = ("_ik", "_pole")  # endings of the roles of IK controls
+CONTROLS = ("root", *IK)  # of roles that no joint turns
 
 
 class Follows(NamedTuple):

@@ -11,7 +11,7 @@ from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array, inverse, multiply, rotate, swing_twist
 from ...backend.core.skeleton import INDEX, Skeleton
 from .calibration import SIDES, Stage
-from .model import Options, Rig, SourceMotion
+from .model import Options, SourceMotion
 from .pose import Chain
 
 HIPS = ("left_hip", "right_hip")
@@ -93,9 +93,10 @@ def _locked(way: Way, world: Array, stage: Stage, lock: tuple[bool, bool, bool])
     return np.where(lock, moved, 0.0) @ np.linalg.inv(to_world).T
 
 
-def carrier(rig: Rig, chain: Chain, rows: dict[str, list[int]], spare: int | None) -> int | None:
+def carrier(chain: Chain, rows: dict[str, list[int]], spare: int | None) -> int | None:
     """The bone whose location moves the whole body: the pelvis, or the nearest bone above it that moves legs and torso
     too and may be moved. `spare`: a bone that has another task."""
+    rig = chain.rig
     below = [rows[role][0] for role in ("pelvis", "spine", *HIPS) if role in rows]
     shared = set.intersection(*(set(chain.above(row)) for row in below))
     fallback = None

@@ -7,7 +7,6 @@ is turned by D(t) from its place in the rig's own virtual T-pose (`calibration`)
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 
@@ -31,9 +30,11 @@ class _Target:
         self.pose = calibration.calibrate_on(self.stage, rig, mapping, body)
         self.follows = roles.follows(self.rows, options.fingers)
         index = rig.index
-        own = set(sum(self.rows.values(), []))
+        mapped = set(sum(self.rows.values(), []))
         named = {role: [index[bone] for bone in bones if bone in index] for role, bones in mapping.twists.items()}
-        self.twists = {role: [row for row in bones if row not in own] for role, bones in named.items() if bones}
+        self.twists = {role: [row for row in bones if row not in mapped] for role, bones in named.items() if bones}
+        ik = [row for role, rows in self.rows.items() if role.endswith(roles.IK) for row in rows]
+        self.own = (mapped | set(sum(self.twists.values(), []))) - set(ik)
         controls = [rows[0] for role, rows in self.rows.items() if role.endswith(roles.CONTROLS)]
         self.chain = Chain(rig, [*self.follows, *sum(self.twists.values(), []), *controls])
 
@@ -73,7 +74,8 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
     """Bone -> channels. Only mapped bones are written, and a bone above the pelvis if the pelvis cannot be moved.
 
     Rotations are bases (T, 4), sign-continuous, whatever the bone's rotation mode; locations are in the bone's own
-    location space. Locked channels stay at rest.
+    location space. Locked channels stay at rest. Mapped bones without a task (the root while the hips carry all,
+    fingers that are left alone) have one row, at rest; IK controls are written with `options.ik_controls` alone.
     """
     options = options or Options()
     if "pelvis" not in calibration.rows_of(rig, mapping):
@@ -92,9 +94,8 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
 
     # Who carries the body.
     root_row = rows["root"][0] if "root" in rows and options.root == "bone" else None
-    body_row = root.carrier(rig, chain, rows, root_row)
+    body_row = root.carrier(chain, rows, root_row)
     rest_hips = stage.to_world(_standing(target))
-    kept = way.hips - root.held_back(way, rest_hips, stage, rig.world, options)
     moved: ByRow = {}
     locations: ByRow = {}
     if root_row is not None:
@@ -117,13 +118,14 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
             turned, more = chain.resolve(wanted, target.below(root.HIPS), turned)
             bases |= more
     if body_row is not None:
-        _move(chain, body_row, turned, displacement, moved, locations)
+        _move(chain, body_row, turned, displacement + moved.get(body_row, 0.0), moved, locations)
     # What the options take away of the way is taken from the bone that would carry it.
-    lost = rotate(stage.turn, way.hips - kept) / stage.unit
-    bearer = root_row if root_row in locations else body_row
-    if bearer is not None and np.any(lost):
-        del locations[bearer]
-        _move(chain, bearer, turned, moved.pop(bearer) - lost, moved, locations)
+    lost = root.held_back(way, rest_hips, stage, rig.world, options)
+    over_floor = lost * [1.0, 1.0, 0.0] if root_row in locations else np.zeros(3)
+    for row, part in ((root_row, over_floor), (body_row, lost - over_floor)):
+        if row is not None and row in locations and np.any(part):
+            away = rotate(stage.turn, part) / stage.unit
+            _move(chain, row, turned, moved[row] - away, moved, locations)
 
     if target.twists:
         wanted |= twists.rolled(chain, rows, target.twists, turned)
@@ -131,7 +133,12 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
         bases |= more
     if options.ik_controls:
         bases |= _controls(target, turned, chain.positions(turned, moved), moved, locations)
-    return _channels(rig, bases, locations, len(source.times))
+    # A bone without a task was measured at rest: without keys it would stay as it was shown last.
+    for row in target.own if body_row is None else target.own | {body_row}:
+        if row not in bases:
+            bases[row] = rotations.IDENTITY[None]
+            locations.setdefault(row, np.zeros((1, 3)))
+    return _channels(rig, bases, locations)
 
 
 def _standing(target: _Target) -> Array:
@@ -272,31 +279,25 @@ def _place(
         _move(chain, row, turned, place - positions[row], moved, locations)
 
 
-def _channels(rig: Rig, bases: ByRow, locations: ByRow, frames: int) -> Retargeted:
+def _channels(rig: Rig, bases: ByRow, locations: ByRow) -> Retargeted:
     out: Retargeted = {}
     for row in sorted(bases.keys() | locations.keys()):
         rotation = location = None
         if row in bases and not rig.locks[row, 4:].all():
-            rotation = rotations.continuous(np.broadcast_to(bases[row], (frames, 4)))
-        if row in locations:
-            location = np.broadcast_to(locations[row], (frames, 3)).copy()
+            rotation = rotations.continuous(bases[row])
+        if row in locations and not rig.connected[row]:
+            location = locations[row]
         if rotation is not None or location is not None:
             out[rig.names[row]] = Channels(rotation, location)
     return out
 
 
-def source_from_rig(
-    rig: Rig, mapping: Mapping, times: Array, channels: Retargeted | Array, location: Array | None = None
-) -> SourceMotion:
+def source_from_rig(rig: Rig, mapping: Mapping, times: Array, channels: Retargeted) -> SourceMotion:
     """A rig's own motion (a BVH file's, another character's) as a source; contacts are left empty.
 
-    times: (T,) seconds. channels: bone -> channels; or bases (T, N, 4) of all bones, with the location (T, 3) of the
-    first one. The floor is the stage's: for a BVH file, where the soles of its rest pose are.
+    times: (T,) seconds. channels: bone -> channels. The floor is the stage's: for a BVH file, where the soles of its
+    rest pose are.
     """
-    if not isinstance(channels, dict):
-        channels = {name: Channels(channels[:, i]) for i, name in enumerate(rig.names)}
-        if location is not None:
-            channels[rig.names[0]] = replace(channels[rig.names[0]], location=location)
     neutral = skeleton.neutral()
     target = _Target(rig, mapping, neutral, Options())
     stage, chain = target.stage, target.chain

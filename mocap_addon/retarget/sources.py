@@ -23,6 +23,9 @@ USUAL_RATE = 30.0  # frames a second, where a file names none
 # Where a foot counts as planted when a file does not say: metres above the floor, metres a second, seconds.
 NEAR, SLOW, LEAST = 0.06, 0.35, 0.1
 
+UPRIGHT = 0.7  # a body whose crown points this much along an axis in the mean seems to stand along it
+LYING = (-0.02, 0.15)  # metres of the lowest joint over the floor, for a body that lies on it
+
 _BODY, _HANDS = slice(0, 22), slice(25, 55)
 _PARTS = {  # names of the parts of a pose, in files that keep them apart -> the joints they turn
     "root_orient": slice(0, 1), "global_orient": slice(0, 1), "pose_body": slice(1, 22), "body_pose": slice(1, 22),
@@ -50,7 +53,7 @@ def _from_bvh(path: Path) -> SourceMotion:
     ]
     if missing:
         raise MocapError("rig-unknown", f"{path.name} has no joint for {', '.join(missing)}.")
-    motion = solve.source_from_rig(file.rig, mapping, file.times, file.turned, file.root)
+    motion = solve.source_from_rig(file.rig, mapping, file.times, file.channels)
     return grounded(motion)
 
 
@@ -76,7 +79,7 @@ def _from_arrays(arrays: dict[str, NDArray], path: Path) -> SourceMotion:
     if "rest_offsets" in arrays:
         body = body.with_offsets(arrays["rest_offsets"].astype(float))
     local, pelvis = rotations.continuous(rotations.from_axis_angle(pose)), place + body.offsets[0]
-    if _is_y_up(arrays, local):
+    if _is_y_up(arrays, body, local, pelvis):
         turn = skeleton.Y_UP_TO_Z_UP
         local[:, 0], pelvis = rotations.multiply(turn, local[:, 0]), rotations.rotate(turn, pelvis)
     if "timestamps" in arrays and len(arrays["timestamps"]) == len(pose):
@@ -117,12 +120,19 @@ def _pose(arrays: dict[str, NDArray]) -> Array | None:
     return whole
 
 
-def _is_y_up(arrays: dict[str, NDArray], local: Array) -> bool:
-    """What the file says, else the axis along which most bodies stand."""
+def _is_y_up(arrays: dict[str, NDArray], body: skeleton.Skeleton, local: Array, pelvis: Array) -> bool:
+    """What the file says, else the axis along which the body stands, or on whose floor it lies or crawls."""
     if "up_axis" in arrays:
         return str(arrays["up_axis"]).lower() == "y"
     standing = np.mean(rotations.rotate(local[:, 0], [0.0, 1.0, 0.0]), axis=0)
-    return bool(abs(standing[1]) > abs(standing[2]))
+    if standing[2] > UPRIGHT:
+        return False
+    _, joints = skeleton.forward_kinematics(body, local, pelvis)
+    lowest = joints.min(axis=1)
+    if standing[1] > UPRIGHT and not LYING[0] < np.median(lowest[:, 2]) < LYING[1]:
+        return True
+    near = np.abs(lowest).mean(axis=0)  # where the floor is, the lowest joint is never far from 0
+    return bool(near[1] < near[2])
 
 
 def grounded(motion: SourceMotion) -> SourceMotion:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ...backend.core.errors import CODES, MocapError
+from ...backend.core.errors import MocapError
 from ..job import ROOT, clean_environment, popen_options
 from . import plan
 
@@ -114,8 +114,7 @@ class Setup:
             if self._cancelled:
                 raise MocapError("cancelled", "The set-up was cancelled.", "Set up again to continue where it stopped.")
             if final["type"] == "error":
-                code = str(final["code"]) if final["code"] in CODES else "internal"
-                raise MocapError(code, str(final["what"]), str(final["fix"]))
+                raise MocapError.from_message(final)
         except MocapError as error:
             self.error = error
         finally:

@@ -118,6 +118,15 @@ def test_new_bone_lengths_keep_the_pose(bpy, armature, rig, body):
     assert len(armature.data.bones) == 55
 
 
+def test_a_hidden_armature_gets_new_bone_lengths_and_stays_hidden(armature, rig, body):
+    armature.hide_viewport = True
+    rig.shape(armature, body.with_offsets(body.offsets * 1.25))
+    assert armature.hide_viewport
+    bone = armature.data.bones["left_knee"]
+    wanted = 1.25 * np.linalg.norm(body.offsets[rig.skeleton.INDEX["left_knee"]])
+    assert (bone.head_local - bone.parent.head_local).length == pytest.approx(wanted, abs=TOLERANCE)
+
+
 @pytest.mark.parametrize("mode", ["OBJECT", "EDIT", "POSE"])
 def test_building_leaves_mode_selection_and_active_object_alone(bpy, rig, body, mode):
     other = bpy.data.objects.new("Other", bpy.data.armatures.new("Other"))

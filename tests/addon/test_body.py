@@ -44,6 +44,15 @@ def test_the_look_can_be_changed_and_leaves_nothing(bpy, entry):
     assert not bpy.data.meshes and not bpy.data.armatures and not bpy.data.objects
 
 
+def test_a_hidden_take_gets_a_hidden_body(entry):
+    entry.visible = False
+    entry.look = "NONE"
+    entry.look = "NEUTRAL"
+    assert entry.worn.hide_viewport
+    entry.visible = True
+    assert not entry.worn.hide_viewport
+
+
 def test_without_an_smplx_file_the_take_says_so_and_keeps_a_body(bpy, entry):
     entry.look = "SMPLX"
     assert entry.worn and "SMPL-X" in entry.note

@@ -55,6 +55,16 @@ def settings(entry):
 
 
 @pytest.fixture
+def people(addon, scene, take_file):
+    """Two takes of one clip; the first one is chosen."""
+    addon.capture.load_take(scene, take_file)
+    one, two = scene.video_mocap.takes
+    two.key = one.key.partition(":")[0] + ":2"
+    scene.video_mocap.active_take = 0
+    return one, two
+
+
+@pytest.fixture
 def ops(bpy):
     return bpy.ops.video_mocap
 
@@ -66,6 +76,11 @@ def shown(addon, scene, entry):
 
 def keys_of(addon, action) -> dict[tuple[str, int], np.ndarray]:
     return {(c.data_path, c.array_index): addon.keys.of(c) for c in addon.compat.curves(action)}
+
+
+def curve_of(addon, action, bone: str, axis: int, channel: str = "rotation_quaternion"):
+    path = f'pose.bones["{bone}"].{channel}'
+    return next(c for c in addon.compat.curves(action) if c.data_path == path and c.array_index == axis)
 
 
 def same(one, two) -> bool:
@@ -235,11 +250,77 @@ def test_keys_changed_by_hand_are_never_overwritten(bpy, addon, scene, entry, se
     assert not settings.edited
 
 
+def test_keys_moved_in_time_are_changed_by_hand(addon, scene, entry, settings):
+    settings.left_hand = 0.5
+    for curve in addon.compat.curves(settings.cleaned):
+        for point in curve.keyframe_points:
+            point.co[0] += max(0.0, point.co[0] - 40.0)
+        curve.update()
+    end = settings.cleaned.frame_range[1]
+    settings.right_hand = 0.5
+    assert settings.edited and settings.cleaned.frame_range[1] == end > 100
+
+
+@pytest.mark.parametrize("end_it", ["clean_apply", "clean_discard"])
+def test_a_clip_waits_for_the_keys_of_everyone(addon, scene, people, ops, end_it):
+    entry, other = people
+    other.cleaning.trunk = 0.5
+    computed = keys_of(addon, other.cleaning.cleaned)
+    curve_of(addon, other.cleaning.cleaned, "head", 1).keyframe_points[10].co[1] += 0.3
+    edited = keys_of(addon, other.cleaning.cleaned)
+    entry.cleaning.trunk = 0.5  # moves nobody else
+    assert not entry.cleaning.edited
+    before = keys_of(addon, entry.armature.animation_data.action)
+    entry.cleaning.lift = 0.1
+    assert entry.cleaning.edited and other.cleaning.edited and other.cleaning.lift == 0.0
+    assert same(keys_of(addon, other.armature.animation_data.action), edited)
+    assert same(keys_of(addon, entry.armature.animation_data.action), before)
+    assert getattr(ops, end_it)() == {"FINISHED"}
+    assert not entry.cleaning.edited and not other.cleaning.edited
+    now = keys_of(addon, other.armature.animation_data.action)
+    if end_it == "clean_apply":
+        assert same(now, edited) and entry.cleaning.lift == 0.0
+    else:
+        head = ('pose.bones["head"].rotation_quaternion', 1)
+        assert np.allclose(now[head], computed[head], atol=1e-5)
+        assert feet(addon, shown(addon, scene, other))[..., 2].min() == pytest.approx(0.1, abs=0.01)
+
+
+def test_who_waits_for_the_keys_of_others_can_apply_without_own_changes(addon, people, ops):
+    entry, other = people
+    other.cleaning.trunk = 0.5
+    curve_of(addon, other.cleaning.cleaned, "head", 1).keyframe_points[10].co[1] += 0.3
+    entry.cleaning.turn = 0.1
+    assert entry.cleaning.edited and not entry.cleaning.cleaned
+    assert ops.clean_apply() == {"FINISHED"}
+    entry.cleaning.turn = 0.1
+    assert other.cleaning.cleaned and not entry.cleaning.edited
+
+
+def test_keys_that_one_curve_lacks_are_there_in_the_others(addon, scene, entry, settings):
+    raw = entry.armature.animation_data.action
+    whole = keys_of(addon, raw)
+    hips, elbow = (curve_of(addon, raw, *which) for which in (("pelvis", 0, "location"), ("left_elbow", 2)))
+    for point in reversed(hips.keyframe_points[40:59]):
+        hips.keyframe_points.remove(point)
+    elbow.keyframe_points.insert(50.5, 0.7)
+    settings.left_hand = 0.5
+    cleaned = keys_of(addon, settings.cleaned)
+    path = 'pose.bones["right_elbow"].rotation_quaternion', 1
+    same_frames = np.isin(cleaned[path][:, 0], whole[path][:, 0])
+    assert np.allclose(cleaned[path][same_frames], whole[path], atol=1e-5) and same_frames.sum() == len(whole[path])
+    assert cleaned[path][~same_frames, 0].tolist() == [50.5]
+    assert curve_of(addon, settings.cleaned, "pelvis", 0, "location").evaluate(50) == pytest.approx(hips.evaluate(50))
+    owner = addon.compat.curve_owner(raw, entry.armature)
+    owner.fcurves.remove(hips)
+    assert len(addon.cleaning.actions.read(scene, entry.armature, raw).times) == len(cleaned[path])
+    owner.fcurves.clear()
+    assert addon.cleaning.stage.obstacle(entry)
+
+
 @pytest.mark.parametrize("travels", [False, True])
-def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, entry, settings, take_file, ops, travels):
-    addon.capture.load_take(scene, take_file)
-    entry, other = scene.video_mocap.takes
-    other.key = entry.key.partition(":")[0] + ":2"
+def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, people, ops, travels):
+    entry, other = people
     view = bpy.data.objects.new("View", bpy.data.cameras.new("View"))
     scene.collection.objects.link(view)
     view.rotation_mode, view.location = "QUATERNION", (1.0, -4.0, 1.5)
@@ -259,7 +340,6 @@ def test_everyone_of_a_clip_and_its_camera_share_the_world(bpy, addon, scene, en
         return np.array(places)
 
     before = seen()
-    scene.video_mocap.active_take = 0
     settings = entry.cleaning
     settings.turn, settings.lean_left, settings.lift = 1.0, 0.2, 0.3
     assert np.abs(seen() - before).max() < 1e-3
@@ -292,6 +372,45 @@ def test_the_cleaned_take_is_what_goes_onto_a_character(bpy, addon, scene, entry
     assert feet(addon, chosen(bpy.context)[1])[..., 2].min() == pytest.approx(0.0, abs=0.01)
 
 
+def test_captured_keys_that_were_changed_go_onto_a_character(bpy, addon, scene, entry, settings, ops, walking):
+    chosen, shown_motion = addon.retarget.operators.chosen_motion, addon.cleaning.stage.shown_motion
+    raw = entry.armature.animation_data.action
+    assert shown_motion(scene, entry) is None  # as it was captured: the file is exact
+    addon.keys.retime(raw, 0.5)
+    addon.keys.retime(raw, 2.0)
+    assert shown_motion(scene, entry) is None
+    hips = curve_of(addon, raw, "pelvis", 0, "location")
+    addon.keys.rewrite(hips, *(addon.keys.of(hips) + [0.0, 1.0]).T)
+    moved = chosen(bpy.context)[1]
+    assert np.allclose(moved.pelvis[:, 0] - walking.pelvis[:, 0], 1.0, atol=1e-4)
+    assert np.array_equal(moved.contacts, walking.contacts)
+    settings.trunk = 0.5
+    assert chosen(bpy.context)[1].pelvis[0, 0] == pytest.approx(moved.pelvis[0, 0], abs=1e-4)
+    settings.show = "RAW"
+    assert np.array_equal(chosen(bpy.context)[1].pelvis, moved.pelvis)
+    del raw[addon.keys.WRITTEN]  # captured by an earlier version
+    assert shown_motion(scene, entry) is None
+
+
+def test_people_whose_animation_was_merged_into_one_action(bpy, addon, scene, people):
+    entry, other = people
+    raw = entry.armature.animation_data.action
+    if not hasattr(raw, "slots"):
+        pytest.skip("actions have slots from 4.4 on")
+    hips = curve_of(addon, other.armature.animation_data.action, "pelvis", 0, "location")
+    addon.keys.rewrite(hips, *(addon.keys.of(hips) + [0.0, 1.0]).T)
+    before = [shown(addon, scene, each).pelvis for each in (entry, other)]
+    bodies = [entry.armature, other.armature]
+    with bpy.context.temp_override(object=bodies[0], active_object=bodies[0], selected_objects=bodies):
+        bpy.ops.anim.merge_animation()
+    assert other.armature.animation_data.action == raw and len(raw.slots) == 2
+    for each, pelvis in zip((entry, other), before, strict=True):
+        assert np.array_equal(shown(addon, scene, each).pelvis, pelvis)
+        each.cleaning.trunk = 0.5  # its action is a copy, with the curves of both
+        assert np.allclose(shown(addon, scene, each).pelvis, pelvis, atol=1e-5)
+        assert np.allclose(addon.cleaning.stage.base_motion(scene, each).pelvis, pelvis, atol=1e-5)
+
+
 def test_other_channels_survive_and_matching_the_scene_moves_all_actions(bpy, addon, scene, entry, settings, ops):
     raw = entry.armature.animation_data.action
     entry.armature["confidence"] = 1.0
@@ -299,11 +418,19 @@ def test_other_channels_survive_and_matching_the_scene_moves_all_actions(bpy, ad
     settings.hands = 0.5
     cleaned = entry.armature.animation_data.action
     assert any(curve.data_path == '["confidence"]' for curve in addon.compat.curves(cleaned))
-    scene.render.fps = 15
-    assert ops.match_scene() == {"FINISHED"}
-    assert raw.frame_range[1] == pytest.approx(cleaned.frame_range[1]) == pytest.approx(179, abs=1)
+    spans = settings.spans()
+    for action in (raw, cleaned):  # as if captured in a scene of another rate
+        addon.keys.retime(action, 2.0)
+        action[addon.camera.RATE] = 2 * RATE
+    scene.render.fps = 15  # by hand: the take goes on from its own rate
+    assert settings.contacts[0].first == pytest.approx(1 + spans[0].start * 2 * RATE)
+    assert addon.cleaning.stage.base_motion(scene, entry).times[-1] == pytest.approx(89 / RATE)
     settings.hands = 0.6
-    assert not settings.edited
+    assert not settings.edited and raw.frame_range[1] == pytest.approx(cleaned.frame_range[1]) == pytest.approx(179)
+    assert ops.match_scene() == {"FINISHED"}
+    assert raw.frame_range[1] == pytest.approx(cleaned.frame_range[1]) == pytest.approx(90)
+    settings.hands = 0.7
+    assert not settings.edited and settings.contacts[0].first == pytest.approx(1 + spans[0].start * RATE)
 
 
 def test_deleting_and_renaming_a_cleaned_take(bpy, scene, entry, settings, ops):

@@ -62,9 +62,17 @@ def test_long_errands_tell_how_far_they_are_and_can_be_cancelled(bpy, models, tm
     assert time.monotonic() - begun < 30
 
 
-def test_nothing_is_downloaded_without_a_yes(bpy, models):
-    if bpy.app.online_access:
-        assert bpy.ops.video_mocap.model_download(name="rtmpose") == {"CANCELLED"}
-    else:
-        with pytest.raises(RuntimeError, match="network"):
-            bpy.ops.video_mocap.model_download(name="rtmpose")
+def test_nothing_is_downloaded_without_a_yes(bpy, models, monkeypatch):
+    begun = []
+    monkeypatch.setattr(models, "start", lambda *calls: begun.append(calls))
+    system = bpy.context.preferences.system
+    assert not bpy.app.online_access
+    with pytest.raises(RuntimeError, match="network"):
+        bpy.ops.video_mocap.model_download(name="rtmpose", agreed=True)
+    system.use_online_access = True
+    try:
+        assert bpy.ops.video_mocap.model_download(name="rtmpose") == {"CANCELLED"} and not begun
+        assert bpy.ops.video_mocap.model_download(name="rtmpose", agreed=True) == {"FINISHED"}
+    finally:
+        system.use_online_access = False
+    assert begun == [(("add", "rtmpose", "--download", "--yes"),)]

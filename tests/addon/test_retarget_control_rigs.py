@@ -157,3 +157,27 @@ def test_an_instance_of_a_linked_collection_is_refused(bpy, addon, retarget, lib
     bpy.context.scene.collection.objects.link(empty)
     with pytest.raises(addon.retarget.character.MocapError, match="Library Override"):
         put(bpy, retarget, collection.all_objects[0], motion)
+
+
+def test_limbs_that_plain_ik_holds_end_where_they_would_without_it(bpy, addon, retarget, motion):
+    """IK constraints on the shins, and feet that copy the rotation of the controls that hold them."""
+    rig, free = (rigs.build(addon, bpy, names=lambda j: j, world=rigs.Matrix.Identity(4)) for _ in range(2))
+    put(bpy, retarget, free, motion)
+    with addon.armature.edit_mode(rig):
+        bones = rig.data.edit_bones
+        for side in ("left", "right"):
+            foot, control = bones[f"{side}_ankle"], bones.new(f"{side} hold")
+            control.head, control.tail, control.roll = foot.head, foot.tail, foot.roll
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(free))
+    for side in ("left", "right"):
+        ik = rig.pose.bones[f"{side}_knee"].constraints.new("IK")
+        copy = rig.pose.bones[f"{side}_ankle"].constraints.new("COPY_ROTATION")
+        for constraint in (ik, copy):
+            constraint.target, constraint.subtarget = rig, f"{side} hold"
+        ik.chain_count = 2
+        mapping.bones[f"{side}_ankle_ik"] = [f"{side} hold"]
+    put(bpy, retarget, rig, motion, mapping=mapping, ik_controls=True)
+    for frame in (1.0, 20.0, 35.0):
+        wanted, shown = rigs.posed(bpy, free, frame), rigs.posed(bpy, rig, frame)
+        for name in ("pelvis", "left_ankle", "right_ankle", "left_foot"):
+            assert (wanted[name].translation - shown[name].translation).length < 1e-3, name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rigs
@@ -63,6 +65,25 @@ def test_blender_reads_our_bvh_and_its_armature_takes_a_motion(bpy, addon, retar
     assert outcome.armature == rig and worst_limb(bpy, retarget, rig, motion, mapping) < 0.5
 
 
+def test_bvh_of_blender_keeps_the_way_of_hips_below_a_root(bpy, addon, retarget, motion, tmp_path):
+    """Its exporter gives position channels to every joint that is not connected."""
+    rig = rigs.build(addon, bpy, names=lambda joint: joint, world=rigs.Matrix.Identity(4))
+    with addon.armature.edit_mode(rig):
+        bones = rig.data.edit_bones
+        root = bones.new("root")
+        root.tail = (0.0, 0.3, 0.0)
+        bones["pelvis"].parent = root
+    walk = replace(motion, pelvis=motion.pelvis + motion.times[:, None] * [0.5, -1.0, 0.0])
+    bpy.context.scene.render.fps = 30
+    put(bpy, retarget, rig, walk, feet=False)
+    bpy.context.view_layer.objects.active = rig
+    path = tmp_path / "walk.bvh"
+    bpy.ops.export_anim.bvh(filepath=str(path), frame_start=1, frame_end=len(walk.times), root_transform_only=False)
+    back = retarget.sources.read_motion(path)
+    wanted, found = (joints_of(m)[:, BODY, :2].mean(axis=1) for m in (walk, back))
+    assert np.abs(wanted - found).max() < 0.02
+
+
 @pytest.mark.parametrize("unit", [1.0, 0.01, 0.0254])
 def test_bvh_units_are_told_by_the_height(retarget, motion, tmp_path, unit, monkeypatch):
     monkeypatch.setattr(retarget.export, "METRE", 1.0 / unit)
@@ -97,6 +118,28 @@ def test_y_up_motion_is_stood_up(retarget, motion, tmp_path):
     back = retarget.sources.read_motion(tmp_path / "a.npz")
     shift = joints_of(back)[:, BODY] - joints_of(motion)[:, BODY]
     assert np.abs(shift - shift.mean(axis=(0, 1))).max() < 1e-3
+
+
+@pytest.mark.parametrize("face", [-1, 1])
+@pytest.mark.parametrize("heading", range(0, 360, 45))
+def test_who_lies_on_the_floor_lies_there(retarget, motion, tmp_path, face, heading):
+    lying = np.tile(rotations.IDENTITY, (len(motion.times), 55, 1))
+    down = rotations.multiply(rotations.from_axis_angle([face * 1.5, 0.0, 0.0]), skeleton.Y_UP_TO_Z_UP)
+    lying[:, 0] = rotations.multiply(rotations.from_axis_angle([0.0, 0.0, np.radians(heading)]), down)
+    _, joints = skeleton.forward_kinematics(motion.body, lying, np.zeros((len(lying), 3)))
+    trans = [0.4, 0.3, 0.05 - joints[..., 2].min()] - motion.body.offsets[0]
+    poses = rotations.to_axis_angle(lying).reshape(len(lying), -1)
+    np.savez(tmp_path / "a.npz", poses=poses, trans=np.tile(trans, (len(lying), 1)), mocap_frame_rate=30.0)
+    back = retarget.sources.read_motion(tmp_path / "a.npz")
+    assert np.degrees(rotations.angle_between(back.local[:, 0], lying[:, 0])).max() < 0.1
+
+
+def test_y_up_motion_around_its_pelvis_is_stood_up(retarget, motion, tmp_path):
+    local = motion.local.copy()
+    local[:, 0] = rotations.multiply(rotations.inverse(skeleton.Y_UP_TO_Z_UP), local[:, 0])
+    np.savez(tmp_path / "a.npz", poses=rotations.to_axis_angle(local).reshape(len(local), -1))
+    back = retarget.sources.read_motion(tmp_path / "a.npz")
+    assert np.degrees(rotations.angle_between(back.local[:, 0], motion.local[:, 0])).max() < 0.1
 
 
 @pytest.mark.parametrize(
@@ -169,6 +212,27 @@ def test_command_line_writes_a_keyed_character_and_exports_it(
     # Files begin at their own first frame; rates are those of the scene, 24.
     moved = rigs.posed(bpy, again, first + 9)[bone].translation
     assert (moved - hand).length < 0.02
+
+
+@pytest.mark.parametrize("suffix", [".fbx", ".glb"])
+def test_a_character_below_other_objects_is_exported_whole(bpy, addon, retarget, character, tmp_path, suffix):
+    """Armature and skin hang from an empty each, the eye from the skin."""
+    scene, rig, skin = bpy.context.scene, bpy.data.objects["Hero"], bpy.data.objects["skin"]
+    eye = bpy.data.objects.new("eye", skin.data.copy())
+    eye.parent = skin
+    for name, child in (("stand", rig), ("group", skin)):
+        empty = bpy.data.objects.new(name, None)
+        empty.location = (1.0, 2.0, 0.0)
+        child.parent = empty
+        scene.collection.objects.link(empty)
+    scene.collection.objects.link(eye)
+    path = tmp_path / f"hero{suffix}"
+    retarget.character_export.write_character(scene, rig, path)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    (bpy.ops.import_scene.fbx if suffix == ".fbx" else bpy.ops.import_scene.gltf)(filepath=str(path))
+    found = {thing.name.partition(".")[0]: thing for thing in bpy.context.scene.objects}
+    assert {"Hero", "skin", "eye"} <= found.keys()
+    assert tuple(found["Hero"].matrix_world.translation) == pytest.approx((1.0, 2.0, 0.0), abs=1e-4)
 
 
 @pytest.mark.parametrize("suffix", [".fbx", ".glb"])

@@ -238,3 +238,90 @@ def test_reduced_keys_stay_within_the_bound(bpy, addon, retarget, motion):
         for bone in rig.pose.bones:
             turn = bone.rotation_quaternion.rotation_difference(other.pose.bones[bone.name].rotation_quaternion)
             assert np.degrees(turn.angle) % 360 < 1.05 or np.degrees(turn.angle) > 358.9, bone.name
+
+
+def places_of(bpy, rig, frame: float) -> np.ndarray:
+    return np.array([matrix.translation for matrix in rigs.posed(bpy, rig, frame).values()])
+
+
+def joint_name(joint: str) -> str:
+    return joint
+
+
+def add_bone(addon, rig, name: str, children: tuple[str, ...], head=(0.0, 0.05, 0.97)) -> None:
+    """A bone without a role between bones and their parent."""
+    with addon.armature.edit_mode(rig):
+        bones = rig.data.edit_bones
+        bone = bones.new(name)
+        bone.head, bone.tail = head, (0.0, head[1] + 0.3, head[2])
+        bone.parent = bones[children[0]].parent
+        for child in children:
+            bones[child].parent = bone
+
+
+@pytest.mark.parametrize("options", [{"root": "hips"}, {"root": "in_place"}, {"root": "hips", "fingers": False}])
+def test_bones_without_a_task_do_not_stay_as_they_were_shown_last(bpy, addon, retarget, motion, options):
+    rig, fresh = (rigs.build(addon, bpy, names=joint_name, world=Matrix.Identity(4)) for _ in range(2))
+    for each in (rig, fresh):
+        add_bone(addon, each, "root", ("pelvis",), head=(0.0, 0.0, 0.0))
+    put(bpy, retarget, rig, motion, root="bone")
+    rigs.posed(bpy, rig, 30.0)
+    assert rig.pose.bones["root"].location.length > 0.1
+    for each in (rig, fresh):
+        put(bpy, retarget, each, motion, **options)
+    for frame in (1.0, 25.0):
+        assert np.allclose(places_of(bpy, rig, frame), places_of(bpy, fresh, frame), atol=1e-5)
+    rigs.posed(bpy, rig, 30.0)
+    assert rig.pose.bones["root"].location.length == 0.0
+
+
+LEGS = ("mixamorig:LeftUpLeg", "mixamorig:RightUpLeg")
+
+
+@pytest.mark.parametrize("root", ["hips", "bone"])
+@pytest.mark.parametrize("case", ["spine", "legs", "locked", "connected"])
+def test_a_bone_without_a_role_carries_what_the_pelvis_cannot(bpy, addon, retarget, motion, case, root):
+    rig, plain = (rigs.build(addon, bpy, world=Matrix.Identity(4)) for _ in range(2))
+    put(bpy, retarget, plain, motion)
+    below = {"spine": ("mixamorig:Spine",), "legs": LEGS}.get(case, ())
+    add_bone(addon, rig, "COG", ("mixamorig:Hips", *below))
+    if root == "bone":
+        add_bone(addon, rig, "root", ("COG",), head=(0.0, 0.0, 0.0))
+    if case == "connected":
+        with addon.armature.edit_mode(rig):
+            bones = rig.data.edit_bones
+            bones["COG"].tail = bones["mixamorig:Hips"].head
+            bones["mixamorig:Hips"].use_connect = True
+    rig.pose.bones["mixamorig:Hips"].lock_location = [case == "locked"] * 3
+    outcome = put(bpy, retarget, rig, motion, root=root)
+    assert outcome.notes == []
+    for frame in (1.0, 25.0):
+        shown = [rigs.posed(bpy, each, frame) for each in (plain, rig)]
+        hips = [(pose[LEGS[0]].translation + pose[LEGS[1]].translation) / 2 for pose in shown]
+        feet = [pose["mixamorig:LeftFoot"].translation for pose in shown]
+        # Legs that hang from the other bone do not begin quite where those do that the pelvis turns.
+        near = 0.02 if case == "legs" else 1e-3
+        assert (hips[0] - hips[1]).length < near and (feet[0] - feet[1]).length < near
+    mapping = retarget.recognise.recognise(retarget.blender.read_rig(rig))
+    lines = [line.what for line in retarget.doctor.examine(rig, mapping)]
+    assert not any("COG" in line or "cannot be keyed" in line for line in lines), lines
+
+
+def test_it_is_said_when_nothing_can_carry_the_body(bpy, addon, retarget, motion):
+    rig = rigs.build(addon, bpy)
+    rig.pose.bones["mixamorig:Hips"].lock_location = (True, True, True)
+    (note,) = put(bpy, retarget, rig, motion).notes
+    assert "stays in its place" in note
+
+
+@pytest.mark.parametrize("bones", [LEGS, ("mixamorig:Hips",), ("above",)])
+def test_a_posed_scale_counts(bpy, addon, retarget, motion, bones):
+    rig = rigs.build(addon, bpy, world=Matrix.Identity(4))
+    add_bone(addon, rig, "above", ("mixamorig:Hips",), head=(0.0, 0.0, 0.0))
+    for name in bones:
+        rig.pose.bones[name].scale = (0.7, 0.7, 0.7)
+    put(bpy, retarget, rig, motion)
+    toes = np.array([rigs.posed(bpy, rig, f)["mixamorig:LeftToeBase"].translation[:] for f in frames_of(bpy, motion)])
+    assert np.ptp(toes[4:-4], axis=0).max() < 0.005
+    assert 0.0 < toes[:, 2].min() < 0.05
+    assert tuple(rig.pose.bones[bones[0]].scale) == pytest.approx((0.7, 0.7, 0.7))

@@ -85,6 +85,22 @@ def test_a_character_that_was_renamed_keeps_its_action(bpy, addon, rig, settings
     assert put(bpy, addon.retarget, other, motion, take="run").action == second
 
 
+def test_files_of_one_name_are_different_motions(bpy, addon, rig, settings, motion, tmp_path):
+    paths = [tmp_path / folder / "take.npz" for folder in "ab"]
+    actions = []
+    for path in (*paths, *paths):
+        path.parent.mkdir(exist_ok=True)
+        addon.retarget.export.write_amass(path, motion)
+        settings.file = str(path)
+        bpy.ops.video_mocap.retarget()
+        actions.append(rig.animation_data.action)
+    assert [action.name for action in actions] == ["take → Hero", "take → Hero.001"] * 2
+    moved = paths[0].rename(tmp_path / "take.npz")
+    settings.file = str(moved)
+    bpy.ops.video_mocap.retarget()
+    assert rig.animation_data.action == actions[0]
+
+
 def test_a_range_of_frames(bpy, addon, rig, settings):
     settings.span, settings.first, settings.last = "FRAMES", 5, 12
     bpy.ops.video_mocap.retarget()

@@ -88,6 +88,23 @@ def test_markers_of_takes_with_long_names_come_and_go(bpy, addon, entry):
     assert len(scene.timeline_markers) == 0
 
 
+def test_people_of_a_clip_with_a_long_name_have_markers_of_their_own(addon):
+    clip = "Прогулка по набережной вечером"
+    names = [addon.doubt.marker_name(f"{clip} · Person {n}", "left arm") for n in (1, 2, 12)]
+    assert len(set(names)) == 3 and max(len(name.encode()) for name in names) <= addon.doubt.LONGEST
+    assert names[0].startswith("? left arm · Прог") and names[0].endswith(" · Person 1")
+
+
+def test_a_name_that_something_else_has_leaves_no_markers_behind(bpy, addon, entry):
+    bpy.data.objects.new("Hero", None)
+    bpy.ops.video_mocap.doubt_mark()
+    entry.name = "Hero"
+    assert entry.name == entry.armature.name == entry.armature.animation_data.action.name == "Hero.001"
+    assert "? left arm · Hero.001" in bpy.context.scene.timeline_markers
+    bpy.ops.video_mocap.doubt_mark()
+    assert len(bpy.context.scene.timeline_markers) == 0
+
+
 def test_edited_curves_count(bpy, addon, entry):
     for curve in addon.compat.curves(entry.armature.animation_data.action):
         if curve.data_path == '["confidence left arm"]':

@@ -115,6 +115,46 @@ def test_saving_elsewhere_keeps_the_files_found(bpy, addon, folder, settings, tm
     assert not addon.paths.missing(settings.takes[0].path)
 
 
+def test_undoing_past_saving_elsewhere_keeps_the_files_found(bpy, addon, folder, settings, tmp_path):
+    bpy.ops.scene.new(type="NEW")  # it has not been saved yet
+    for scene in bpy.data.scenes:
+        scene.video_mocap.video = "//walk.mp4"
+    bpy.ops.ed.undo_push(message="before")
+    bpy.context.scene.frame_end = 77
+    bpy.ops.ed.undo_push(message="after")
+    (tmp_path / "other" / "deep").mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other" / "deep" / "shot.blend"))
+
+    def named() -> list[str]:
+        listed = [scene.video_mocap for scene in bpy.data.scenes]
+        return [each.video for each in listed] + [take.path for each in listed for take in each.takes]
+
+    wanted = named()
+    assert wanted == ["//../../shot/walk.mp4"] * 2 + ["//../../shot/mocap/walk.npz"]
+    assert bpy.ops.ed.undo() == {"FINISHED"} and bpy.context.scene.frame_end != 77
+    assert named() == wanted
+    bpy.ops.wm.save_mainfile()
+    assert named() == wanted
+    assert bpy.ops.ed.redo() == {"FINISHED"} and bpy.context.scene.frame_end == 77
+    assert named() == wanted
+
+
+def test_an_appended_scene_brings_its_files_along(bpy, addon, folder, tmp_path):
+    if not hasattr(bpy.app.handlers, "blend_import_post"):
+        pytest.skip("Blender 4.2 does not tell that something was appended: the next save does it")
+    bpy.context.scene.name = "Shot"
+    bpy.ops.wm.save_mainfile()
+    moved = folder.rename(tmp_path / "moved")
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    (tmp_path / "other" / "deep").mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other" / "deep" / "cut.blend"))
+    bpy.ops.wm.append(directory=f"{moved / 'shot.blend'}/Scene/", filename="Shot")
+    (entry,) = bpy.data.scenes["Shot"].video_mocap.takes
+    assert (entry.path, entry.clip) == ("//../../moved/mocap/walk.npz", "//../../moved/walk.mp4")
+    bpy.ops.wm.save_mainfile()
+    assert entry.path == "//../../moved/mocap/walk.npz" and not addon.paths.missing(entry.path)
+
+
 def test_saving_a_copy_leaves_the_open_file_alone(bpy, addon, folder, settings, tmp_path):
     copy = tmp_path / "copies" / "shot.blend"
     copy.parent.mkdir()

@@ -105,6 +105,41 @@ def test_another_files_captures_are_left_to_it(addon, capture):
     jobs.discard(found(addon, "/films/other.blend")[0])
 
 
+def test_captures_go_along_to_the_file_that_is_saved_under_another_name(bpy, addon, capture, tmp_path):
+    saved = [str(tmp_path / name) for name in ("shot_v01.blend", "shot_v02.blend")]
+    for blend in saved:
+        bpy.ops.wm.save_as_mainfile(filepath=blend)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))  # not its file
+    addon.runner.stop()
+    assert [len(found(addon, blend)) for blend in (*saved, bpy.data.filepath)] == [0, 1, 0]
+    addon.runner.jobs().discard(found(addon, saved[1])[0])
+
+
+def test_continuing_says_what_went_wrong(bpy, addon, capture, tmp_path):
+    addon.runner.stop()
+    (job,) = found(addon)
+    gone = {**job.request, "video": str(tmp_path / "gone.mp4")}
+    addon.runner.jobs().remember(replace(job, request=gone))
+    addon.runner.jobs().close()
+    found(addon)
+    with pytest.raises(RuntimeError, match="video-missing"):
+        bpy.ops.video_mocap.unfinished_continue(key=job.key)
+
+
+def test_waiting_for_a_capture_tells_its_warnings_and_its_error(addon):
+    class Ended:
+        key, warnings, error = "key", ["It is dark."], addon.capture.MocapError("no-person", "Nobody is there.")
+
+        def run(self) -> None:
+            pass
+
+    told = []
+    with pytest.raises(addon.capture.MocapError, match="Nobody"):
+        addon.runner.run(Ended(), lambda kind, text: told.append((kind, text)))
+    assert told == [({"WARNING"}, "It is dark.")] and addon.runner.last.key == "key"
+
+
 def test_what_runs_in_another_blender_is_left_to_it(addon, capture):
     addon.runner.stop()
     assert found(addon)

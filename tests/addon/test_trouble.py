@@ -157,6 +157,35 @@ def test_who_was_not_asked_for_leaves_the_scene_and_gets_no_keys(bpy, start, set
     assert [(entry.track, entry.state) for entry in settings.takes] == [(1, "PARTIAL")]
 
 
+def test_closing_the_eye_of_somebody_who_is_captured_harms_nothing(start, settings, preferences, tmp_path):
+    preferences.python = scripted(tmp_path, "silent")
+    capture = start()
+    steps = run_until(capture, has_poses(capture))
+    settings.takes[0].visible = False
+    offsets = 1.1 * next(iter(capture.people.values())).body.offsets  # bone lengths that are known better by now
+    capture._take_in({"type": "track", "track": 1, "name": "Person 1", "rest_offsets": offsets})
+    capture.cancel()
+    for _ in steps:
+        time.sleep(0.01)
+    (entry,) = settings.takes
+    assert (capture.error.code, entry.state, entry.visible) == ("cancelled", "PARTIAL", False)
+    assert entry.worn.hide_viewport
+
+
+def test_a_scene_that_was_copied_meanwhile_keeps_nothing_half_made(bpy, start, settings, preferences, tmp_path):
+    preferences.python = scripted(tmp_path, "silent")
+    capture = start()
+    steps = run_until(capture, has_poses(capture))
+    bpy.ops.scene.new(type="FULL_COPY")
+    first, second = sorted(bpy.data.scenes, key=lambda scene: scene.session_uid)
+    assert [entry.state for entry in second.video_mocap.takes] == ["LIVE"]
+    capture.cancel()
+    for _ in steps:
+        time.sleep(0.01)
+    assert [entry.state for entry in first.video_mocap.takes] == ["PARTIAL"]
+    assert len(second.video_mocap.takes) == 0 and len(bpy.data.armatures) == 1
+
+
 def test_input_without_people_leaves_nothing_behind(bpy, start, settings, tmp_path):
     noise = tmp_path / "no video.mp4"
     noise.write_bytes(np.random.default_rng(0).bytes(5000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import humanoid
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from video_mocap.backend.core import rotations, skeleton
 from video_mocap.backend.core.rotations import Array
 from video_mocap.backend.core.skeleton import INDEX
 from video_mocap.mocap_addon.retarget import pose, solve
-from video_mocap.mocap_addon.retarget.model import Options, SourceMotion
+from video_mocap.mocap_addon.retarget.model import Channels, Options, SourceMotion
 
 TURNED = rotations.from_axis_angle([0.0, 0.0, 0.9])
 
@@ -30,9 +32,14 @@ def posed(options: Options, build: Build | None = None) -> tuple[Array, Array, d
     return world[:, rig.index["root"]], world[:, rig.index["pelvis"]], channels
 
 
+def at_rest(channels: Channels) -> bool:
+    """One row of both: a bone without keys would stay as it was shown last."""
+    return np.array_equal(channels.rotation, [rotations.IDENTITY]) and np.array_equal(channels.location, [[0, 0, 0]])
+
+
 def test_hips_carry_all() -> None:
     root, pelvis, channels = posed(Options(root="hips"))
-    assert "root" not in channels
+    assert at_rest(channels["root"])
     np.testing.assert_allclose(root, np.broadcast_to(root[0], root.shape))
     way = turning_walk().pelvis
     np.testing.assert_allclose((pelvis[-1] - pelvis[0])[:2, 3], (way[-1] - way[0])[:2], atol=0.01)
@@ -72,6 +79,28 @@ def test_locks_are_along_axes_of_the_world(axis: int, carrier: str) -> None:
     assert np.ptp(pelvis[:, axis, 3]) < 0.02
     others = [k for k in range(3) if k != axis]
     np.testing.assert_allclose(pelvis[:, others, 3], free[:, others, 3], atol=1e-6)
+
+
+def test_a_locked_height_is_taken_from_the_hips_and_the_root_stays_on_the_floor() -> None:
+    jump = turning_walk()
+    jump.pelvis[:, 2] += 0.3 * np.sin(jump.times)
+    rig, mapping = build_rig(Build(arms=40))
+    options = Options(root="bone", lock=(False, False, True), feet=False)
+    world = pose.pose_globals(rig, solve.retarget(jump, rig, mapping, options))
+    for bone in ("root", "pelvis"):
+        assert np.ptp(world[:, rig.index[bone], 2, 3]) < 1e-6
+    assert np.ptp(world[:, rig.index["root"], :2, 3], axis=0).max() > 1.0
+
+
+def test_a_root_bone_below_a_pelvis_that_cannot_be_moved_carries_everything() -> None:
+    build = Build(arms=40)
+    rig, mapping = build_rig(build)
+    connected = rig.connected.copy()
+    connected[rig.index["pelvis"]] = True
+    fixed = replace(rig, connected=connected)
+    channels = solve.retarget(turning_walk(), fixed, mapping, Options(root="bone"))
+    world = pose.pose_globals(fixed, channels)
+    np.testing.assert_allclose(world[:, rig.index["pelvis"]], posed(Options(), build)[1], atol=1e-6)
 
 
 def test_height_follows_the_legs_and_the_way_a_chosen_scale() -> None:

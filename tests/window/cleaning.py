@@ -29,7 +29,7 @@ def fingerprint() -> tuple:
     view_ = entry().camera
     place = tuple(round(x, 5) for x in view_.matrix_world.translation) if view_ else ()
     return (
-        addon("cleaning.actions").checksum(action),
+        addon("keys").checksum(addon("compat").curves(action)),
         len(bpy.data.actions),
         tuple(entry().cleaning.spans()),
         entry().cleaning.show,
