@@ -154,12 +154,12 @@ def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, clip_rate: floa
 
 def match_scene(
     scene: bpy.types.Scene, take: Take, cameras: Mapping[bpy.types.Camera, Take], actions: Iterable[bpy.types.Action]
-) -> float:
-    """Resolution and frame rate of a take's clip for the scene; -> how many times as many frames a second it has now.
+) -> None:
+    """Resolution and frame rate of a take's clip for the scene.
 
     cameras: of all clips in the scene, with a take of each; what they show stays in step. actions: keep their time,
     also where the scene's rate was changed by hand since they were keyed."""
-    before, keyed = scene_rate(scene), {action: rate_of(scene, action) for action in actions}
+    keyed = {action: rate_of(scene, action) for action in actions}
     rate = float(take["fps"])
     scene.render.fps = max(1, round(rate))
     scene.render.fps_base = scene.render.fps / rate
@@ -174,4 +174,3 @@ def match_scene(
             keep_in_step(scene, data, float(own["fps"]))
             if not compat.movies_are_upright():
                 _turn_upright(scene, data.background_images[0], own)
-    return scene_rate(scene) / before

@@ -328,8 +328,9 @@ class VIDEO_MOCAP_OT_match_scene(Guarded, TakeOperator):
             takes.separate(entry)
         bodies = {action for entry in here for action in takes.actions(entry)}
         rates = {entry.name: takes.rate(entry) for entry in here}
-        factor = camera.match_scene(scene, take, cameras, bodies | takes.camera_actions(entries))
-        retarget_actions.retime(scene, factor)
+        others = takes.camera_actions(entries) | retarget_actions.of_scene(scene)
+        camera.match_scene(scene, take, cameras, bodies | others)
+        retarget_actions.retime_strips(scene)
         for name, rate in rates.items():
             doubt.retime(scene, name, camera.scene_rate(scene) / rate)
         for action in bodies:

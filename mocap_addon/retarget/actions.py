@@ -57,12 +57,15 @@ def find(take: str, armature: bpy.types.Object, file: str = "") -> bpy.types.Act
     return min(marked)[-1] if marked else None
 
 
-def retime(scene: bpy.types.Scene, factor: float) -> None:
-    """The scene has so many times as many frames a second now: keys and strips of its characters go along."""
-    ours = [action for action in bpy.data.actions if MARK in action and action.library is None]
-    ours = [action for action in ours if json.loads(action[MARK])["character"] in scene.objects]
-    for action in ours:
-        keys.retime(action, factor)
+def of_scene(scene: bpy.types.Scene) -> set[bpy.types.Action]:
+    """The actions that a scene's characters have of us."""
+    ours = {action for action in bpy.data.actions if MARK in action and action.library is None}
+    return {action for action in ours if json.loads(action[MARK])["character"] in scene.objects}
+
+
+def retime_strips(scene: bpy.types.Scene) -> None:
+    """The scene has another frame rate now, and keys have gone along: so do the strips that play them."""
+    for action in of_scene(scene):
         for armature in scene.objects:
             for strip in _refresh_strips(armature, action):
                 strip.frame_end = strip.frame_start + (strip.action_frame_end - strip.action_frame_start) * strip.scale

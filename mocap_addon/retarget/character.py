@@ -168,6 +168,7 @@ def retarget(
     channels = measured.in_channels(channels)
     path = str(file.resolve()) if file else ""
     action = actions.write(armature, take, frames, channels, measured.rig, switches, keying, path)
+    action[camera.RATE] = camera.scene_rate(scene)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
     return Outcome(action, armature, notes)
 

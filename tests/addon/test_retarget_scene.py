@@ -131,7 +131,11 @@ def test_another_frame_rate_takes_actions_and_strips_along(bpy, addon, rig, sett
     bpy.ops.video_mocap.retarget()
     action = next(action for action in bpy.data.actions if addon.retarget.actions.MARK in action)
     first, last = action.frame_range
-    addon.retarget.actions.retime(bpy.context.scene, 2.0)
+    scene = bpy.context.scene
+    clip = {"fps": 2 * scene.render.fps, "image_size": (640, 360)}
+    scene.render.fps = 30  # by hand: keys stay at their frames
+    addon.camera.match_scene(scene, clip, {}, addon.retarget.actions.of_scene(scene))
+    addon.retarget.actions.retime_strips(scene)
     assert tuple(action.frame_range) == pytest.approx((2 * first - 1, 2 * last - 1))
     for strip in rig.animation_data.nla_tracks[0].strips if nla else ():
         assert (strip.frame_start, strip.frame_end) == pytest.approx((2 * first - 1, 2 * last - 1))
