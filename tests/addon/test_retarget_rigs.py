@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import rigs
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 
 from backend.core import rotations, skeleton
 
@@ -110,6 +112,19 @@ def test_rigs_of_mpfb(bpy, addon, retarget, motion, root, name):
     mapping = retarget.recognise.recognise(retarget.blender.read_rig(rig))
     assert mapping.family != "unknown" and outcome.notes == []
     assert worst_limb(bpy, retarget, rig, motion, mapping) < 1.0
+
+
+def test_a_mouth_opens_as_far_as_in_the_source(bpy, addon, retarget, motion, root):
+    rig = rigs.from_mpfb(addon, bpy, root / ".cache" / "rigs" / "rig.default.json")
+    local = motion.local.copy()
+    local[:, skeleton.INDEX["jaw"]] = [np.cos(0.15), np.sin(0.15), 0.0, 0.0]  # SMPL-X's x axis points to the left
+    put(bpy, retarget, rig, replace(motion, local=local))
+    jaw, head = rig.data.bones["jaw"].matrix_local, rig.data.bones["head"].matrix_local
+    for frame in frames_of(bpy, motion)[[0, 17, 39]]:
+        shown = rigs.posed(bpy, rig, frame)
+        turn = (head @ shown["head"].inverted() @ shown["jaw"] @ jaw.inverted()).to_quaternion()
+        assert turn.angle == pytest.approx(0.3, abs=1e-3)
+        assert abs(turn.axis.x) > 0.999 and (turn @ Vector((0.0, -1.0, 0.0))).z < -0.2  # the chin goes down
 
 
 @pytest.mark.parametrize("mode", ["XYZ", "ZXY", "AXIS_ANGLE"])
