@@ -16,11 +16,13 @@ from typing import TextIO
 from .cancel import Cancel
 from .core.errors import CODES, MocapError
 from .core.protocol import Message
+from .core.take import output_of
 from .engines import DEVICES, ENGINES
 from .job import Job, Line, Resolve
 from .models.commands import add_parser as add_models
 from .networks import NETWORKS
 from .serve import as_failure, serve
+from .store import writing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,12 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:  # whoever reads has seen enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence(sys.stdout)
         return 0
     except Exception as error:
         failure = as_failure(error)
         print(f"error: {failure}", file=sys.stderr)
         return failure.exit_status
+
+
+def _silence(stream: TextIO) -> None:
+    """Nobody reads it any more: what waits to be written, and all that follows, goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _capture(options: argparse.Namespace) -> int:
@@ -65,11 +72,10 @@ def _resolve(options: argparse.Namespace) -> int:
     from .observations import observations_of
     from .resolve import resolve
 
-    observations = observations_of(options.take.absolute())
-    output = options.output or observations.with_suffix(".npz")
+    take = options.take.absolute()
     job = Resolve(
-        observations=observations,
-        output=output.absolute(),
+        observations=observations_of(take),
+        output=options.output.absolute() if options.output else output_of(take),
         people=options.people,
         engines=dict(options.engine),
         focal=options.focal,
@@ -141,9 +147,7 @@ def _mesh(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     from .motion.convert import convert
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr)
-
+    tell = Report(sys.stderr).line
     print(convert(options.sources, options.output, options.rate, options.subjects, options.titles, tell))
     return 0
 
@@ -182,25 +186,27 @@ def _evaluate(options: argparse.Namespace) -> int:
         return _evaluate_networks(options)
     if not options.takes:
         raise MocapError("bad-request", "Takes are wanted, or --motions.")
+    from .evaluation import alone, compare
+
     if not options.against:
-        from .evaluation import alone
-
-        print(alone.table(options.takes))
+        told = alone.evaluate(options.takes)
+        print(alone.table(told))
+        if options.json:
+            _write_json(options.json, {"takes": told})
         return 0
-    from .evaluation import compare
-
     pairs = compare.match(options.takes, options.against)
     result = compare.evaluate(pairs)
     print(compare.table(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        _write_json(options.json, result)
     if options.detectors:
         from .evaluation import detectors
 
         measured = detectors.measure(pairs)
-        markdown = options.detectors.suffix == ".md"
-        text = detectors.render(measured) if markdown else json.dumps(measured, indent=1) + "\n"
-        options.detectors.write_text(text, "utf-8")
+        if options.detectors.suffix == ".md":
+            _write_text(options.detectors, detectors.render(measured))
+        else:
+            _write_json(options.detectors, measured)
     return 0
 
 
@@ -215,8 +221,17 @@ def _evaluate_networks(options: argparse.Namespace) -> int:
         result[str(setting)] = {name: chains.measure(chain, seen) for name, chain in chains.chains().items()}
     print(chains.render(result))
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+        _write_json(options.json, result)
     return 0
+
+
+def _write_json(path: Path, result: object) -> None:
+    _write_text(path, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    with writing(path):
+        path.write_text(text, "utf-8")
 
 
 class Report:
@@ -236,11 +251,16 @@ class Report:
         if message["type"] == "stage":
             self._stage(message["name"], message["done"], message["total"])
         elif message["type"] == "warning":
-            self._line(f"warning: {message['what']} [{message['code']}]")
+            self.line(f"warning: {message['what']} [{message['code']}]")
 
     def close(self) -> None:
         """End the stage that was running."""
-        self._line(f"{self._name}: {time.monotonic() - self._from:.1f} s" if self._name else "")
+        self.line(f"{self._name}: {time.monotonic() - self._from:.1f} s" if self._name else "")
+
+    def line(self, text: str) -> None:
+        """Show a line of its own, where there is something to say."""
+        if text:
+            self._write(("\r" + text.ljust(79) if self._live else text) + "\n")
 
     def _stage(self, name: str, done: int, total: int) -> None:
         now = time.monotonic()
@@ -250,11 +270,10 @@ class Report:
         if self._live:
             share = done / total if total else 0.0
             bar = ("#" * round(share * self.WIDTH)).ljust(self.WIDTH, ".")
-            self._stream.write(f"\r{name:8}[{bar}] {done}/{total or '?'}  {self._left(done, total, now)}".ljust(80))
-            self._stream.flush()
+            self._write(f"\r{name:8}[{bar}] {done}/{total or '?'}  {self._left(done, total, now)}".ljust(80))
         elif now - self._told > 10:
             self._told = now
-            self._line(f"{name}: {done}/{total or '?'}  {self._left(done, total, now)}")
+            self.line(f"{name}: {done}/{total or '?'}  {self._left(done, total, now)}")
 
     def _left(self, done: int, total: int, now: float) -> str:
         """Time left at the pace of this run; what an earlier run left over came for nothing."""
@@ -262,16 +281,33 @@ class Report:
             return ""
         return f"{(total - done) * (now - self._from) / (done - self._begun):.0f} s left"
 
-    def _line(self, text: str) -> None:
-        if text:
-            self._stream.write(("\r" + text.ljust(79) if self._live else text) + "\n")
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
             self._stream.flush()
+        except OSError:  # the capture goes on, whether or not somebody follows it
+            _silence(self._stream)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m backend", description="Markerless motion capture from video.")
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_capture(commands)
+    _add_resolve(commands)
+    _add_serve(commands)
+    _add_doctor(commands)
+    add_models(commands)
+    _add_info(commands)
+    _add_mesh(commands)
+    _add_evaluate(commands)
+    _add_references(commands)
+    _add_convert(commands)
+    _add_train(commands)
+    _add_export(commands)
+    return parser
 
+
+def _add_capture(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("capture", help="capture a video into SMPL-X takes")
     command.add_argument("video", type=Path)
     command.add_argument("-o", "--output", type=Path, required=True, metavar="TAKE.npz")
@@ -288,29 +324,37 @@ def _parser() -> argparse.ArgumentParser:
     _add_solving(command)
     command.set_defaults(run=_capture)
 
+
+def _add_resolve(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("resolve", help="solve a capture again from its keypoints, in seconds")
     command.add_argument("take", type=Path, help="one of its takes, their index, or the .keypoints file")
     command.add_argument(
-        "-o", "--output", type=Path, metavar="TAKE.npz", help="default: the takes that are there are replaced"
+        "-o", "--output", type=Path, metavar="TAKE.npz", help="default: the takes of that name are replaced"
     )
     command.add_argument("--people", help="as for capture (default: as captured)")
     _add_solving(command)
     command.set_defaults(run=_resolve)
 
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("serve", help="one capture for a parent process, as JSON lines on stdin and stdout")
     command.set_defaults(run=_serve)
 
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("doctor", help="what is installed, what can run, and a self-test")
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_doctor)
 
-    add_models(commands)
 
+def _add_info(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("info", help="what a video file holds")
     command.add_argument("video", type=Path)
     command.add_argument("--json", action="store_true")
     command.set_defaults(run=_info)
 
+
+def _add_mesh(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("mesh", help="the surface of a take's body, by your SMPL-X model file")
     command.add_argument("take", type=Path, metavar="TAKE.npz")
     command.add_argument(
@@ -321,6 +365,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_mesh)
 
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("evaluate", help="measure takes, by themselves or against the truth")
     command.add_argument("takes", type=Path, nargs="*", metavar="TAKE")
     command.add_argument("--against", type=Path, nargs="+", metavar="TRUTH", help="takes that hold it")
@@ -332,6 +378,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--detectors", type=Path, metavar="FILE", help="write how the detectors err (.json or .md)")
     command.set_defaults(run=_evaluate)
 
+
+def _add_references(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("references", help="make references of a public benchmark's labels (needs torch)")
     command.add_argument("benchmark", choices=("moyo", "rich", "moof"))
     command.add_argument("folder", type=Path, help="with the label files and videos/, as docs/evaluation.md lists them")
@@ -341,6 +389,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=_references)
 
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("convert", help="make training data of CMU's motion capture files (.asf and .amc)")
     command.add_argument("sources", type=Path, nargs="+", metavar="FOLDER_OR_FILE")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="MOTIONS.npz")
@@ -349,6 +399,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--titles", type=Path, metavar="INDEX.csv", help="CMU's index: what every trial shows")
     command.set_defaults(run=_convert)
 
+
+def _add_train(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("train", help="train a motion network (for developers; needs torch)")
     command.add_argument("network", choices=NETWORKS)
     command.add_argument("--config", type=Path, required=True, metavar="PLAN.toml", help="as in assets/motion/")
@@ -366,6 +418,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--device", help="as torch names it (default: the plan's, else cpu)")
     command.set_defaults(run=_train)
 
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("export", help="turn trained weights into what the pipeline runs (needs torch)")
     command.add_argument("network", choices=NETWORKS)
     command.add_argument(
@@ -373,7 +427,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("-o", "--output", type=Path, required=True, metavar="FOLDER")
     command.set_defaults(run=_export)
-    return parser
 
 
 def _add_solving(command: argparse.ArgumentParser) -> None:

@@ -21,7 +21,8 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import IO, Any
@@ -30,7 +31,7 @@ import numpy as np
 
 from .core.errors import MocapError
 from .core.rotations import Array
-from .core.take import NpzWriter, read_take
+from .core.take import DAMAGE, NpzWriter, index_path, observations_path, read_index, read_take
 from .stages import OBSERVATION
 from .store import CAMERA, CUT, FRAME, ObservationStore, RecordFile, writing
 from .video import VideoInfo
@@ -60,13 +61,19 @@ def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> 
             file.put_blocks(name, part.dtype, (len(part),), part.blocks())
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns a failure to read the keypoints at `path` into MocapError keypoints-unreadable."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+
+
 def read_about(path: Path) -> dict[str, Any]:
     """What the file says about the capture. Raises MocapError keypoints-unreadable."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            about: dict[str, Any] = json.loads(str(data["about"]))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+    with reading(path), np.load(path, allow_pickle=False) as data:
+        about: dict[str, Any] = json.loads(str(data["about"]))
     if about.get("format") != FORMAT:
         raise MocapError("keypoints-unreadable", f"{path.name} is of another version of this extension.")
     return about
@@ -81,7 +88,7 @@ def restore(path: Path, folder: Path) -> ObservationStore:
     record = _record(path)
     with ObservationStore(folder, key, record) as store:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with reading(path), zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if name.startswith("person-"):
                         _unpack(archive, name, record, store.person(int(name.removeprefix("person-")[:-4])))
@@ -90,13 +97,10 @@ def restore(path: Path, folder: Path) -> ObservationStore:
                 for name, dtype, target in (("camera", CAMERA, store.camera), ("cuts", CUT, store.cuts)):
                     if f"{name}.npy" in archive.namelist():
                         _unpack(archive, f"{name}.npy", dtype, target)
-        except MocapError:
+            store.mark_complete()
+        except BaseException:
             store.remove()
             raise
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-            store.remove()
-            raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
-        store.mark_complete()
     return ObservationStore(folder, key, record)  # opened again, it counts what is in it
 
 
@@ -105,15 +109,12 @@ def _record(path: Path) -> np.dtype[Any]:
 
     Raises MocapError keypoints-unreadable.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            people = [name for name in archive.namelist() if name.startswith("person-")]
-            if not people:
-                return OBSERVATION
-            with archive.open(people[0]) as source:
-                record = _dtype(source)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MocapError("keypoints-unreadable", f"{path} cannot be read as keypoints ({error}).") from error
+    with reading(path), zipfile.ZipFile(path) as archive:
+        people = [name for name in archive.namelist() if name.startswith("person-")]
+        if not people:
+            return OBSERVATION
+        with archive.open(people[0]) as source:
+            record = _dtype(source)
     if record.descr[: len(OBSERVATION.descr)] != OBSERVATION.descr:
         raise MocapError("keypoints-unreadable", f"{path.name} is of another version of this extension.")
     return record
@@ -128,16 +129,15 @@ def video_of(about: Mapping[str, Any]) -> VideoInfo:
 
 def observations_of(source: Path) -> Path:
     """The keypoints file that a take, or the takes of an index (.json), say they were solved from; a keypoints file is
-    its own.
+    its own. TAKE.npz may also stand for TAKE.1.npz, TAKE.2.npz, ...
 
     Raises MocapError take-unreadable or keypoints-unreadable.
     """
-    if source.suffix == ".json":
-        try:
-            source = source.parent / json.loads(source.read_text("utf-8"))["takes"][0]["file"]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise MocapError("keypoints-unreadable", f"{source} is no index of takes ({error}).") from error
-    if source.suffix != ".npz":
+    if source.suffix.lower() == ".npz" and not source.exists():
+        source = next((path for path in (observations_path(source), index_path(source)) if path.exists()), source)
+    if source.suffix.lower() == ".json":
+        source = read_index(source)[0][0]
+    if source.suffix.lower() != ".npz":
         return source
     named = read_take(source).provenance.get("observations")
     if not named:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -22,7 +23,7 @@ from .core import rotations, skeleton
 from .core.errors import MocapError
 from .core.rotations import Array
 from .core.skeleton import Skeleton
-from .core.take import NpzWriter, index_path, take_paths, working_folder
+from .core.take import NpzWriter, index_path, read_index, read_take, take_path, working_folder
 from .job import Job
 from .progress import Progress, person_name
 from .stages import Camera
@@ -69,18 +70,21 @@ def write_takes(
 ) -> list[Path]:
     """Write one take a person, and the index when there are several. -> the takes' paths, in the order of tracks.
 
+    What an earlier capture of the same video left at the same output, and this one does not have, goes: other people's
+    takes, or the index when there is one person.
     more: files that appear together with the takes, each as it lies in the store and as it shall be called.
     """
     total = sum(len(person.times) for person in persons)
     finished: list[tuple[Path, Path]] = []
     done = 0
     for person in persons:
-        path = take_paths(job.output, person.track if len(persons) > 1 else None)
+        path = take_path(job.output, person.track if len(persons) > 1 else None)
         grown = store.folder / path.name
-        shot = store.shot_of(person.track)
+        shot = store.seen[person.track].shot
         told = {**provenance, "track": person.track, "name": person_name(person.track), "shot": shot}
         with writing(path), NpzWriter(grown) as file:
-            _write_take(file, person, store, told, info, partial(progress.stage, "write", done, total))
+            tick = partial(progress.stage, "write", done, total)
+            _TakeWriter(file, person, store, tick).write(told, info)
         finished.append((grown, path))
         done += len(person.times)
     takes = [path for _, path in finished]
@@ -88,78 +92,122 @@ def write_takes(
     if len(persons) > 1:
         finished.append((_write_index(store.folder, job.output, persons, takes, provenance), index_path(job.output)))
     progress.stage("write", total, total)
+    earlier = _earlier(job.output, provenance["video"]["sha256"])  # the new index replaces the one that tells
     for grown, path in finished:
         with writing(path):
             os.replace(grown, path)
+    for old in earlier:
+        with suppress(OSError):  # one that cannot be removed does no harm, and the new takes are there
+            if not any(old.samefile(path) for _, path in finished):
+                old.unlink()
     return takes
 
 
-def _write_take(
-    file: NpzWriter,
-    person: SolvedPerson,
-    store: ObservationStore,
-    provenance: dict[str, Any],
-    info: VideoInfo,
-    tick: Callable[[], None],
-) -> None:
-    count, rest, camera = len(person.times), person.skeleton.offsets, person.camera
-    rate = store.frame_rate or info.fps
-    spans = [slice(i, min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
+def _earlier(output: Path, sha256: str) -> list[Path]:
+    """The takes of a video, and their index, that are at `output`; nothing that only has such a name."""
+    index = index_path(output)
+    try:
+        named, told = read_index(index)
+    except MocapError:
+        named, told = [], ""
+    takes = [path for path in named if path.parent == output.parent and path.name.startswith(f"{output.stem}.")]
+    takes = [path for path in (output, *takes) if _video_of(path) == sha256]
+    return [*takes, index] if told == sha256 else takes
 
-    def solved(field: str) -> Iterator[Array]:
-        for span in spans:
-            tick()
-            yield person.solved.read(span.start, span.stop)[field]
 
-    def seen(field: str) -> Iterator[Array]:
-        for span in spans:
-            tick()
-            yield store.person(person.track).read(span.start, span.stop)[field]
+def _video_of(take: Path) -> str | None:
+    """The SHA-256 of the video of a take; None where that is not told, or it is no take."""
+    try:
+        sha256: str = read_take(take, ("provenance",)).provenance["video"]["sha256"]
+    except (MocapError, ValueError, LookupError, TypeError):
+        return None
+    return sha256
 
-    def planted() -> Iterator[Array]:
-        for span, local in zip(spans, solved("rotations"), strict=True):
-            root = person.root.rows(span)
-            yield move_feet(turn_feet(local, root.turn), root.pelvis, root.shift, person.skeleton)
 
-    def posed() -> Iterator[tuple[Array, Array]]:
-        for span, local in zip(spans, planted(), strict=True):
-            yield skeleton.forward_kinematics(person.skeleton, local, person.root.pelvis[span])
+class _TakeWriter:
+    """Writes one person's take, a block of frames at a time.
 
-    def looking() -> Iterator[tuple[Array, Array]]:
-        for span in spans:
-            turn = np.broadcast_to(rotations.IDENTITY, (span.stop - span.start, 4))
-            turn = turn if person.turns is None else person.turns[span]
-            place = 0.0 if person.places is None else person.places[span]
-            yield rotations.multiply(turn, camera.rotation), rotations.rotate(turn, camera.t - place)
+    A zip takes one member at a time, and memory must stay small however long the clip is: every array goes over all
+    frames by itself, and joints and feet pose the body anew.
+    """
 
-    poses = (rotations.to_axis_angle(block).reshape(len(block), -1) for block in planted())
-    joints = (joints for _, joints in posed())
-    feet = (skeleton.posed_points(person.skeleton, *pose, skeleton.FOOT_POINTS) for pose in posed())
+    def __init__(
+        self, file: NpzWriter, person: SolvedPerson, store: ObservationStore, tick: Callable[[], None]
+    ) -> None:
+        self._file = file
+        self._person = person
+        self._seen = store.person(person.track)
+        self._rate = store.frame_rate
+        self._tick = tick
 
-    file.put_blocks("poses", "<f4", (count, 3 * skeleton.COUNT), poses)
-    file.put("trans", (person.root.pelvis - rest[0]).astype(np.float32))
-    file.put("betas", np.zeros(16, np.float32))
-    file.put("gender", "neutral")
-    file.put("mocap_frame_rate", float(rate))
-    file.put("surface_model_type", "smplx")
-    file.put("rest_offsets", rest)
-    file.put_blocks("joints", "<f4", (count, skeleton.COUNT, 3), joints)
-    file.put_blocks("keypoints_foot", "<f4", (count, len(skeleton.FOOT_POINTS), 3), feet)
-    file.put("contacts", person.root.contacts)
-    file.put_blocks("confidence", "<f4", (count, skeleton.COUNT), solved("confidence"))
-    file.put_blocks("keypoints2d", "<f4", (count, 133, 3), seen("keypoints"))
-    file.put_blocks("landmarks3d", "<f4", (count, 33, 4), seen("landmarks"))
-    file.put_blocks("hand_landmarks", "<f4", (count, 2, 21, 4), seen("hands"))
-    file.put("focal", float(camera.focal))
-    file.put("center", np.asarray(camera.center, float))
-    file.put("image_size", np.asarray(camera.size, float))
-    file.put_blocks("R", "<f4", (count, 3, 3), (rotations.to_matrix(rotation) for rotation, _ in looking()))
-    file.put_blocks("t", "<f4", (count, 3), (t for _, t in looking()))
-    file.put("timestamps", person.times)
-    file.put_blocks("frames", "<i4", (count,), seen("frame"))
-    file.put("fps", float(info.fps))
-    file.put("up_axis", "z")
-    file.put("provenance", json.dumps(provenance, ensure_ascii=False))
+    def write(self, provenance: dict[str, Any], info: VideoInfo) -> None:
+        """Write every array of `core.take`, in its order."""
+        put, person, camera, rest = self._file.put, self._person, self._person.camera, self._person.skeleton.offsets
+        self._put("poses", (3 * skeleton.COUNT,), self._poses)
+        put("trans", (person.root.pelvis - rest[0]).astype(np.float32))
+        put("betas", np.zeros(16, np.float32))
+        put("gender", "neutral")
+        put("mocap_frame_rate", float(self._rate or info.fps))
+        put("surface_model_type", "smplx")
+        put("rest_offsets", rest)
+        self._put("joints", (skeleton.COUNT, 3), lambda span: self._posed(span)[1])
+        self._put("keypoints_foot", (len(skeleton.FOOT_POINTS), 3), self._feet)
+        put("contacts", person.root.contacts)
+        self._put("confidence", (skeleton.COUNT,), lambda span: _rows(person.solved, span)["confidence"])
+        self._put("keypoints2d", (133, 3), lambda span: _rows(self._seen, span)["keypoints"])
+        self._put("landmarks3d", (33, 4), lambda span: _rows(self._seen, span)["landmarks"])
+        self._put("hand_landmarks", (2, 21, 4), lambda span: _rows(self._seen, span)["hands"])
+        put("focal", float(camera.focal))
+        put("center", np.asarray(camera.center, float))
+        put("image_size", np.asarray(camera.size, float))
+        self._put("R", (3, 3), lambda span: rotations.to_matrix(self._camera(span)[0]))
+        self._put("t", (3,), lambda span: self._camera(span)[1])
+        put("timestamps", person.times)
+        self._put("frames", (), lambda span: _rows(self._seen, span)["frame"], "<i4")
+        put("fps", float(info.fps))
+        put("up_axis", "z")
+        put("provenance", json.dumps(provenance, ensure_ascii=False))
+
+    def _put(self, name: str, shape: tuple[int, ...], compute: Callable[[slice], Array], dtype: str = "<f4") -> None:
+        """Write an array, given its shape in one frame and what it is in a span of frames."""
+        count = len(self._person.times)
+
+        def blocks() -> Iterator[Array]:
+            for start in range(0, count, BLOCK):
+                self._tick()
+                yield compute(slice(start, min(start + BLOCK, count)))
+
+        self._file.put_blocks(name, dtype, (count, *shape), blocks())
+
+    def _local(self, span: slice) -> Array:
+        """(n, 55, 4) local rotations, the feet where they settle."""
+        root = self._person.root.rows(span)
+        local = turn_feet(_rows(self._person.solved, span)["rotations"], root.turn)
+        return move_feet(local, root.pelvis, root.shift, self._person.skeleton)
+
+    def _poses(self, span: slice) -> Array:
+        local = self._local(span)
+        return rotations.to_axis_angle(local).reshape(len(local), -1)
+
+    def _posed(self, span: slice) -> tuple[Array, Array]:
+        """Global rotations (n, 55, 4) and joints (n, 55, 3), metres, world."""
+        pelvis = self._person.root.pelvis[span]
+        return skeleton.forward_kinematics(self._person.skeleton, self._local(span), pelvis)
+
+    def _feet(self, span: slice) -> Array:
+        return skeleton.posed_points(self._person.skeleton, *self._posed(span), skeleton.FOOT_POINTS)
+
+    def _camera(self, span: slice) -> tuple[Array, Array]:
+        """(n, 4), (n, 3) metres: rotation and translation from the world to the camera."""
+        person = self._person
+        turn = np.broadcast_to(rotations.IDENTITY, (span.stop - span.start, 4))
+        turn = turn if person.turns is None else person.turns[span]
+        place = 0.0 if person.places is None else person.places[span]
+        return rotations.multiply(turn, person.camera.rotation), rotations.rotate(turn, person.camera.t - place)
+
+
+def _rows(records: RecordFile, span: slice) -> NDArray[Any]:
+    return records.read(span.start, span.stop)
 
 
 def _write_index(

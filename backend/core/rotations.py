@@ -101,12 +101,13 @@ def from_matrix(m: ArrayLike) -> Array:
 def between(a: ArrayLike, b: ArrayLike) -> Array:
     """The least rotation that turns direction a (..., 3) into direction b (..., 3)."""
     a, b = np.broadcast_arrays(normalize(a), normalize(b))
-    w = 1.0 + np.sum(a * b, axis=-1, keepdims=True)
-    q = np.concatenate([w, np.cross(a, b)], axis=-1)
+    half = a + b  # by which nearly opposite directions are told exactly
+    w = 0.5 * np.sum(half**2, axis=-1, keepdims=True)
+    q = np.concatenate([w, np.cross(a, half)], axis=-1)
     # Opposite directions: half a turn about any axis across a.
     helper = np.where(np.abs(a[..., :1]) < 0.7, np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]))
     half_turn = np.concatenate([np.zeros_like(w), normalize(np.cross(a, helper))], axis=-1)
-    return np.where(w > 1e-8, normalize(q), half_turn)
+    return np.where(w > 1e-14, normalize(q), half_turn)
 
 
 def slerp(a: ArrayLike, b: ArrayLike, weight: ArrayLike) -> Array:

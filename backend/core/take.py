@@ -35,6 +35,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ from .errors import MocapError
 from .rotations import Array
 
 REQUIRED = ("poses", "trans", "mocap_frame_rate")
+# What reading a damaged .npz raises: zipfile, zlib or numpy, whichever comes upon the damage.
+DAMAGE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 class NpzWriter:
@@ -134,7 +137,7 @@ def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None, requ
         with np.load(source, allow_pickle=False) as data:
             there = data.files
             arrays = {name: data[name] for name in (there if names is None else set(names) & set(there))}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except DAMAGE as error:
         raise MocapError("take-unreadable", f"{source} cannot be read as a take ({error}).") from error
     missing = [name for name in required if name not in there]
     if missing:
@@ -142,7 +145,7 @@ def read_take(source: Path | IO[bytes], names: Iterable[str] | None = None, requ
     return Take(arrays)
 
 
-def take_paths(output: Path, track: int | None) -> Path:
+def take_path(output: Path, track: int | None) -> Path:
     """Where a capture to `output` puts its take: the file itself, or one file per track."""
     return output if track is None else output.with_name(f"{output.stem}.{track}.npz")
 
@@ -150,6 +153,31 @@ def take_paths(output: Path, track: int | None) -> Path:
 def index_path(output: Path) -> Path:
     """The index beside the takes of a capture of several people."""
     return output.with_suffix(".json")
+
+
+def read_index(path: Path) -> tuple[list[Path], str]:
+    """The takes that an index names, and the SHA-256 of their video ("" where it is not told).
+
+    Raises MocapError take-unreadable.
+    """
+    try:
+        index = json.loads(path.read_text("utf-8"))
+        takes = [path.parent / entry["file"] for entry in index["takes"]]
+        sha256 = str(index.get("video", {}).get("sha256", ""))
+        if not takes:
+            raise ValueError("it names none")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise MocapError("take-unreadable", f"{path} is no index of takes ({error}).") from error
+    return takes, sha256
+
+
+def output_of(path: Path) -> Path:
+    """The `output` of the capture that left a take, its index or its keypoints: TAKE.npz, also of TAKE.3.npz."""
+    stem, _, track = path.stem.rpartition(".")
+    several = path.with_name(f"{stem}.npz")
+    if track.isdecimal() and index_path(several).is_file():
+        return several
+    return path if path.suffix.lower() == ".npz" else path.with_suffix(".npz")
 
 
 def observations_path(output: Path) -> Path:

@@ -4,6 +4,7 @@ picture."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,19 @@ def measure(take: Take) -> dict[str, float | int]:
     }
 
 
-def table(paths: list[Path]) -> str:
-    """The figures of takes, or of all takes of an index (.json), as Markdown. Raises MocapError take-unreadable."""
-    rows = [(path.stem, measure(read_take(path, required=NEEDED))) for given in paths for path in listed(given)]
-    lines = [["take", *rows[0][1]]]
-    lines += [[name, *("–" if np.isnan(value) else number(value) for value in row.values())] for name, row in rows]
+def evaluate(paths: list[Path]) -> list[dict[str, Any]]:
+    """The figures of takes, or of all takes of an index (.json), each with its path as `take`; None where a take has
+    nothing to tell. Raises MocapError take-unreadable."""
+    takes = [path for given in paths for path in listed(given)]
+    figures = [measure(read_take(path, required=NEEDED)) for path in takes]
+    told = [{name: None if np.isnan(value) else value for name, value in row.items()} for row in figures]
+    return [{"take": str(path), **row} for path, row in zip(takes, told, strict=True)]
+
+
+def table(result: list[dict[str, Any]]) -> str:
+    """The result as Markdown, a line for each take."""
+    lines = [list(result[0])]
+    for row in result:
+        take, *figures = row.values()
+        lines.append([Path(take).stem, *("–" if value is None else number(value) for value in figures)])
     return aligned(lines)

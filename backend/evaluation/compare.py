@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from ..core import keypoints, rotations, skeleton
-from ..core.errors import MocapError
 from ..core.keypoints import LANDMARKS
 from ..core.rotations import Array
 from ..core.skeleton import INDEX as JOINT
-from ..core.take import Take, read_take
+from ..core.take import Take, read_index, read_take
 from . import metrics
 
 BODY = np.arange(22)
@@ -96,12 +94,7 @@ def _read_reference(path: Path) -> Take:
 
 def listed(path: Path) -> list[Path]:
     """A take, or the takes of an index (.json). Raises MocapError take-unreadable."""
-    if path.suffix != ".json":
-        return [path]
-    try:
-        return [path.parent / entry["file"] for entry in json.loads(path.read_text("utf-8"))["takes"]]
-    except (OSError, ValueError, KeyError) as error:
-        raise MocapError("take-unreadable", f"{path} cannot be read as the index of takes ({error}).") from error
+    return read_index(path)[0] if path.suffix.lower() == ".json" else [path]
 
 
 def _video(take: Take) -> tuple[str, str]:

@@ -63,9 +63,15 @@ def foot_mpjpe(found: Array, true: Array) -> Array:
     FootMR's evaluation code.
     """
     p, g = (points.reshape(*points.shape[:-2], 2, 3, points.shape[-1]) for points in (found, true))
+    return _foot_errors(p, g).mean((-1, -2))
+
+
+def _foot_errors(p: Array, g: Array) -> Array:
+    """(T, 2, 3) distances between the feet's points (T, 2, 3, D), found and true, each foot about its mean and p scaled
+    by least squares."""
     p, g = p - p.mean(-2, keepdims=True), g - g.mean(-2, keepdims=True)
     scale = (p * g).sum((-1, -2), keepdims=True) / np.maximum((p * p).sum((-1, -2), keepdims=True), 1e-12)
-    return np.linalg.norm(scale * p - g, axis=-1).mean((-1, -2))
+    return np.linalg.norm(scale * p - g, axis=-1)
 
 
 def ankle_angle_error(found: Array, true: Array) -> Array:
@@ -91,10 +97,8 @@ def foot_keypoint_error(found: Array, true: Array, visible: NDArray[np.bool_], s
     Per foot: about its mean and scaled by least squares, as in `foot_mpjpe`. MOOF's protocol (FootMR): mean x 100.
     """
     p, g = (points.reshape(-1, 2, 3, 2) / size[:, None, None, None] for points in (found, true))
-    p, g = p - p.mean(-2, keepdims=True), g - g.mean(-2, keepdims=True)
-    scale = (p * g).sum((-1, -2), keepdims=True) / np.maximum((p * p).sum((-1, -2), keepdims=True), 1e-12)
     whole = visible.reshape(-1, 2, 3).all(-1)
-    return np.linalg.norm(scale * p - g, axis=-1)[whole].ravel()
+    return _foot_errors(p, g)[whole].ravel()
 
 
 def runs(times: Array, interval: float) -> list[slice]:

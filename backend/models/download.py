@@ -23,8 +23,7 @@ def fetch(library: Library, name: str, tick: Tick = lambda done, total: None) ->
     model-licence or disk-full, and what `Library.add` raises.
     """
     model = MODELS[name]
-    if library.commercial_only and not model.commercial:
-        raise MocapError("model-licence", f"{model.title} is not for commercial use ({model.licence}).")
+    library.permit(model)
     if not model.url:
         what = f"{model.title} cannot be downloaded from here: get it from {model.source} and add the file."
         raise MocapError("model-download", what, f"python -m backend models add {name} FILE")

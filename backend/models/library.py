@@ -61,11 +61,15 @@ class Library:
             name: Added(**entry) for name, entry in _read(self.folder / "models.json").items() if name in MODELS
         }
 
+    def permit(self, model: PublishedModel) -> None:
+        """Raises MocapError model-licence when the user wants only what is for commercial use, and this is not."""
+        if self.commercial_only and not model.commercial:
+            raise MocapError("model-licence", f"{model.title} is not for commercial use ({model.licence}).")
+
     def path(self, name: str) -> Path:
         """The file of a model. Raises MocapError model-missing or model-licence."""
         model = MODELS[name]
-        if self.commercial_only and not model.commercial:
-            raise MocapError("model-licence", f"{model.title} is not for commercial use ({model.licence}).")
+        self.permit(model)
         entry = self.added.get(name)
         if entry is None:
             raise MocapError("model-missing", f"{model.title} has not been added ({name}: {model.file}).")
@@ -86,8 +90,7 @@ class Library:
         from .recognise import check
 
         model = MODELS[name]
-        if self.commercial_only and not model.commercial:
-            raise MocapError("model-licence", f"{model.title} is not for commercial use ({model.licence}).")
+        self.permit(model)
         file = file.absolute()
         if not file.is_file():
             raise MocapError("model-missing", f"There is no file {file}.")

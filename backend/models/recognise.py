@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.errors import MocapError
+from ..core.take import DAMAGE
 from .catalogue import PublishedModel
 
 # Kinds that stand for each other: CamCalib's own container, and FootMR's with a GVHMR in it.
@@ -45,12 +46,12 @@ def _arrays(file: Path) -> list[str]:
     try:
         with np.load(file, allow_pickle=False) as content:
             return list(content.files) if hasattr(content, "files") else []
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (*DAMAGE, TypeError, AttributeError) as error:
         raise MocapError("model-unreadable", f"{file.name} is not an .npz file ({error}).") from error
 
 
 def _array(file: Path) -> np.ndarray:
     try:
         return np.asarray(np.load(file, allow_pickle=False))
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise MocapError("model-unreadable", f"{file.name} is not an .npy file ({error}).") from error

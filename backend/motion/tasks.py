@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor, nn
 
+from ..core.errors import MocapError
 from . import footmr
 from .checkpoint import read_weights
 from .kinematics import (
@@ -177,9 +178,9 @@ def _seen(
 
 
 def trained_lifter(path: Path | None) -> Lifter:
-    """The lifter that another network builds on, not to be trained any more."""
+    """The lifter that another network builds on, not to be trained any more. Raises MocapError bad-request."""
     if path is None:
-        raise ValueError("This network builds on the lifter: say where its weights are.")
+        raise MocapError("bad-request", "This network builds on a trained lifter.", "Name its weights with --lifter.")
     lifter = Lifter()
     lifter.load_state_dict(read_weights(path))
     return lifter.eval().requires_grad_(False)

@@ -8,7 +8,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,6 +18,7 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 
+from ..core.errors import MocapError
 from . import mocap, watched
 from .checkpoint import read_weights, save
 from .recorded import Recorded
@@ -58,17 +59,16 @@ class Plan:
 
     @staticmethod
     def read(config: Path, **others: Any) -> Plan:
-        """A plan from a TOML file and, where they are not None, from `others`. Raises ValueError."""
-        values = tomllib.loads(config.read_text("utf-8")) | {k: v for k, v in others.items() if v is not None}
-        if unknown := set(values) - {field.name for field in fields(Plan)}:
-            raise ValueError(f"{config.name}: a plan has no {', '.join(sorted(unknown))}.")
-        for name in ("data", "validation", "folder", "lifter", "watched", "start"):
-            if name in values:
-                values[name] = Path(values[name])
+        """A plan from a TOML file and, where they are not None, from `others`. Raises MocapError bad-request."""
         try:
+            values = tomllib.loads(config.read_text("utf-8")) | {k: v for k, v in others.items() if v is not None}
+            for name in ("data", "validation", "folder", "lifter", "watched", "start"):
+                if name in values:
+                    values[name] = Path(values[name])
             return Plan(**values)
-        except TypeError as error:
-            raise ValueError(f"{config.name}: {error}") from None
+        except (OSError, ValueError, TypeError) as error:
+            what = f"{config} cannot be read as a plan ({error})."
+            raise MocapError("bad-request", what, "Plans are in assets/motion.") from error
 
 
 class Training:

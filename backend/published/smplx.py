@@ -7,7 +7,6 @@ the file also holds are never opened. Zero pose: hands flat; the face without ex
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from ..core import skeleton as sk
 from ..core.errors import MocapError
 from ..core.rotations import Array
 from ..core.skeleton import Skeleton
+from ..core.take import DAMAGE
 
 BETAS = 10
 LEAST_MISFIT = 2e-4  # metres that bones may differ from a body's, however well they agree
@@ -68,7 +68,7 @@ class Shapes:
         try:
             with np.load(self.file, allow_pickle=False) as model:
                 return [np.asarray(model[name], float) for name in names]
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        except DAMAGE as error:
             what = f"{self.file.name} cannot be read as an SMPL-X model ({error})."
             raise MocapError("model-unreadable", what) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from ...backend.core import skeleton
 from ...backend.core.errors import MocapError
 from ...backend.core.skeleton import COUNT, Skeleton
+from ...backend.core.take import DAMAGE
 from .fit import Surface
 
 KEYS = ("v_template", "f", "weights", "J_regressor")  # plain arrays; others in the file hold Python objects
@@ -22,7 +22,7 @@ def read(path: Path) -> Surface:
     try:
         with np.load(path, allow_pickle=False) as data:
             template, faces, weights, regressor = (np.asarray(data[key]) for key in KEYS)
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError, TypeError) as error:
+    except (*DAMAGE, TypeError) as error:
         raise MocapError("body-unreadable", f"{path.name} is no SMPL-X model that can be read ({error}).") from error
     count = len(template)
     shapes = (template.shape, weights.shape, regressor.shape, faces.shape[1:])

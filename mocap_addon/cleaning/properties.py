@@ -17,7 +17,7 @@ LABELS = {
     "left_leg": "Left leg",
     "right_leg": "Right leg",
     "hands": "Fingers",
-    "path": "Way of the hips",
+    "path": "Travel of the hips",
 }
 TRACKS = {name: name.replace("_", " ").capitalize() for name in CONTACTS}
 
@@ -202,7 +202,7 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
     )
     in_place: bpy.props.EnumProperty(
         name="In place",
-        description="Take the way over the floor out",
+        description="Remove the movement across the floor",
         items=(
             ("NONE", "Off", "The person goes where they went"),
             ("SWAY", "Keep the sway", "The person stays in place; the hips still sway"),

@@ -77,10 +77,10 @@ class VideoMocapRetarget(bpy.types.PropertyGroup):
         name="Lock", description="Axes of the scene along which the character does not move", subtype="XYZ"
     )
     scale_mode: bpy.props.EnumProperty(
-        name="Way",
+        name="Travel",
         description="How far the character goes",
         items=(
-            ("hip_height", "By hip height", "As much farther or less far as its legs are longer or shorter"),
+            ("hip_height", "By hip height", "Distances scale with the length of the character's legs"),
             ("factor", "Factor", "The captured distance, multiplied"),
         ),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from ...backend.core import rotations, skeleton
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
 from ...backend.core.runs import runs
+from ...backend.core.take import DAMAGE
 from . import recognise, solve
 from .bvh import read_bvh
 from .model import SourceMotion
@@ -61,7 +61,7 @@ def _arrays(path: Path) -> dict[str, NDArray]:
     try:
         with np.load(path, allow_pickle=False) as data:
             return {name: data[name] for name in data.files if data[name].dtype != object}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+    except DAMAGE as error:
         raise MocapError("motion-unreadable", f"{path} cannot be read ({error}).") from error
 
 

@@ -221,6 +221,15 @@ def test_a_reader_may_stop_reading():
     assert result.returncode == 0 and result.stderr == ""
 
 
+def test_a_capture_goes_on_when_nobody_follows_it(tmp_path, demo_clip):
+    video, output = write_video(tmp_path / "clip.mp4", person_pictures(demo_clip, 6)), tmp_path / "take.npz"
+    command = [sys.executable, "-m", "backend", "capture", str(video), "-o", str(output), "--people", "largest"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        child.stderr.close()
+        assert child.stdout.read().strip() == str(output)
+    assert child.returncode == 0 and len(read_take(output)) == 6
+
+
 def test_the_root_turns_with_the_person(one):
     """World z is up: a standing man's spine points there."""
     take, _ = one

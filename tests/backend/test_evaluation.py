@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from backend import cli
 from backend.body import seen
 from backend.core import rotations, skeleton
 from backend.core.errors import MocapError
@@ -192,10 +193,11 @@ def test_an_index_stands_for_its_takes(tmp_path: Path) -> None:
     index = tmp_path / "t.json"
     index.write_text(json.dumps({"takes": [{"file": path.name} for path in truths]}))
     assert [pair.found is not None for pair in compare.match([index], truths)] == [True, True]
-    index.write_text("{}")
-    with pytest.raises(MocapError) as caught:
-        compare.match([index], truths)
-    assert caught.value.code == "take-unreadable"
+    for text in ("{}", "[1, 2]", '{"takes": []}'):
+        index.write_text(text)
+        with pytest.raises(MocapError) as caught:
+            compare.match([index], truths)
+        assert caught.value.code == "take-unreadable"
 
 
 def test_a_take_by_itself_tells_how_feet_slide_and_how_well_it_fits_the_picture(tmp_path: Path) -> None:
@@ -224,11 +226,27 @@ def test_a_take_by_itself_tells_how_feet_slide_and_how_well_it_fits_the_picture(
     (tmp_path / "before").mkdir()
     other = write_take(tmp_path / "before" / "a.npz", "a.mp4")
     with pytest.raises(MocapError) as caught:  # it has no keypoints
-        alone.table([other])
+        alone.evaluate([other])
     assert caught.value.code == "take-unreadable"
     path.replace(other)
     shutil.copy(other, path)
-    assert alone.table([path, other]).count("| a ") == 2
+    assert alone.table(alone.evaluate([path, other])).count("| a ") == 2
+
+    arrays["contacts"] = np.zeros_like(arrays["contacts"])
+    with NpzWriter(path) as file:
+        for name, value in arrays.items():
+            file.put(name, value)
+    assert cli.main(["evaluate", str(other), str(path), "--json", str(tmp_path / "a.json")]) == 0
+    one, two = json.loads((tmp_path / "a.json").read_text("utf-8"))["takes"]
+    assert one == {"take": str(other), **figures}
+    assert two["take"] == str(path) and two["standing %"] == 0.0 and two["mean"] is None
+    assert cli.main(["evaluate", str(path), "--json", str(tmp_path / "nowhere" / "a.json")]) == 4
+
+
+def test_a_table_that_cannot_be_written_is_no_bug(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = str(write_take(tmp_path / "a.npz", "a.mp4"))
+    assert cli.main(["evaluate", truth, "--against", truth, "--json", str(tmp_path / "nowhere" / "a.json")]) == 4
+    assert "[output-unwritable]" in capsys.readouterr().err
 
 
 def test_detectors_need_somebody_to_look_at() -> None:

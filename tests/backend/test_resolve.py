@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -52,11 +53,18 @@ def test_takes_and_their_index_know_their_keypoints(captured, tmp_path):
     index = captured / "alle.json"
     index.write_text(json.dumps({"takes": [{"file": "zwei.npz"}]}), "utf-8")
     assert observations_of(index) == captured / "zwei.keypoints"
-    for text in ("{}", '{"takes": []}', "no index"):
-        index.write_text(text, "utf-8")
-        with pytest.raises(MocapError, match="is no index of takes"):
-            observations_of(index)
+    assert observations_of(captured / "alle.npz") == captured / "zwei.keypoints"  # there are alle.1.npz, ... only
     index.unlink()
+    shutil.copy(captured / "zwei.npz", captured / "ZWEI.NPZ")
+    assert observations_of(captured / "ZWEI.NPZ") == captured / "zwei.keypoints"
+
+
+def test_a_capture_of_several_goes_by_the_name_that_it_was_given(tmp_path):
+    (tmp_path / "alle.keypoints").touch()
+    assert observations_of(tmp_path / "alle.npz") == tmp_path / "alle.keypoints"
+    with pytest.raises(MocapError) as refused:
+        observations_of(tmp_path / "niemand.npz")
+    assert refused.value.code == "take-unreadable"
 
 
 def test_the_same_settings_give_the_same_take(captured):
@@ -103,6 +111,54 @@ def test_somebody_else_can_be_chosen_afterwards(captured):
     assert read_take(path).provenance["track"] == other
     both = solved_again(captured, "both.npz", people="all")
     assert [path.name for path in both] == [f"both.{track}.npz" for track in tracks]
+
+
+def test_takes_that_are_no_longer_are_removed_and_nothing_else(captured, tmp_path):
+    folder = tmp_path / "takes"
+    folder.mkdir()
+
+    def solve(people: str) -> set[str]:
+        asked = Resolve(captured / "zwei.keypoints", folder / "wer.npz", people=people)
+        return {path.name for path in resolve(asked, quiet, lambda: False)}
+
+    def files() -> set[str]:
+        return {path.name for path in folder.iterdir()}
+
+    several = solve("all")
+    others = {"wer.7.npz", "wer.blend", "wer.keypoints", "werner.npz"}  # no index of theirs names them
+    for name in others:
+        shutil.copy(captured / "zwei.npz", folder / name)
+    assert len(several) == 2 and files() == {*several, "wer.json", *others}
+    assert solve("largest") == {"wer.npz"} and files() == {"wer.npz", *others}
+    assert solve("all") == several and files() == {*several, "wer.json", *others}
+
+    index = json.loads((folder / "wer.json").read_text("utf-8"))
+    for name in ("../wer.1.npz", "werner.npz"):  # elsewhere, of another capture
+        index["takes"].append({"file": name})
+    (folder / "wer.json").write_text(json.dumps(index), "utf-8")
+    shutil.copy(captured / "zwei.npz", tmp_path / "wer.1.npz")
+    foreign = folder / max(several)
+    with np.load(captured / "zwei.npz") as data, foreign.open("wb") as file:  # another video's take
+        np.savez(file, **{**data, "provenance": json.dumps({"video": {"sha256": "another"}})})
+    solve("largest")
+    assert files() == {"wer.npz", foreign.name, *others} and (tmp_path / "wer.1.npz").is_file()
+
+    index["video"]["sha256"] = "another"
+    (folder / "wer.json").write_text(json.dumps(index), "utf-8")
+    solve("largest")
+    assert files() == {"wer.npz", "wer.json", foreign.name, *others}
+
+
+def test_without_an_output_the_takes_that_are_named_are_replaced(captured, tmp_path):
+    for name in ("zwei.npz", "zwei.keypoints"):
+        shutil.copy(captured / name, tmp_path)
+    before = (tmp_path / "zwei.npz").read_bytes()
+    again = resolve(Resolve(tmp_path / "zwei.keypoints", tmp_path / "schräg.npz", people="all"), quiet, lambda: False)
+    result = backend("resolve", again[1], "--tilt", 5, "--people", "all")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines() == [str(path) for path in again]
+    assert all(read_take(path).provenance["settings"]["tilt"] == 5 for path in again)
+    assert (tmp_path / "zwei.npz").read_bytes() == before
 
 
 def test_another_lens_moves_people_in_depth(captured):
@@ -175,11 +231,17 @@ def test_what_only_the_capture_needed_need_not_be_there(captured, monkeypatch):
     assert read_take(take)["poses"] == pytest.approx(read_take(captured / "zwei.npz")["poses"])
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut off", "no keypoints", "other version"])
+@pytest.mark.parametrize("damage", ["missing", "cut off", "flipped", "no keypoints", "other version"])
 def test_keypoints_that_cannot_be_read_are_refused(captured, tmp_path, damage):
     path = tmp_path / "zwei.keypoints"
     if damage == "cut off":
         path.write_bytes((captured / "zwei.keypoints").read_bytes()[:5000])
+    elif damage == "flipped":
+        data = bytearray((captured / "zwei.keypoints").read_bytes())
+        with zipfile.ZipFile(captured / "zwei.keypoints") as archive:
+            header = archive.getinfo("frames.npy").header_offset
+        data[header + 30 + sum(struct.unpack_from("<2H", data, header + 26))] = 0xFF  # zlib knows no such block
+        path.write_bytes(data)
     elif damage == "no keypoints":
         shutil.copy(captured / "zwei.npz", path)
     elif damage == "other version":

@@ -69,6 +69,9 @@ def test_between_turns_a_onto_b_by_the_least_angle(a: r.Array, b: r.Array) -> No
 def test_between_opposite_directions_is_half_a_turn() -> None:
     for a in np.concatenate([np.eye(3), -np.eye(3)]):
         np.testing.assert_allclose(r.rotate(r.between(a, -a), a), -a, atol=1e-12)
+        for off in (1e-3, 3e-5, 1e-6):  # nearly so
+            b = r.normalize(-a + off * np.roll(a, 1))
+            np.testing.assert_allclose(r.rotate(r.between(a, b), a), b, atol=1e-9)
 
 
 @given(quaternions, quaternions, st.floats(0.0, 1.0))

@@ -80,7 +80,10 @@ def test_a_missing_damaged_or_foreign_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
     middle = len(data) // 3
     (tmp_path / "flipped.npz").write_bytes(data[:middle] + b"\xff" * 64 + data[middle + 64 :])
-    for name in ("missing.npz", "foreign.npz", "cut.npz", "flipped.npz"):
+    write(tmp_path / "compressed.npz", poses=np.arange(7 * 165).reshape(7, 165) % 50)  # zlib finds the damage, not zip
+    data = (tmp_path / "compressed.npz").read_bytes()
+    (tmp_path / "compressed.npz").write_bytes(data[:200] + b"\xff" * 64 + data[264:])
+    for name in ("missing.npz", "foreign.npz", "cut.npz", "flipped.npz", "compressed.npz"):
         with pytest.raises(MocapError) as caught:
             take.read_take(tmp_path / name)
         assert caught.value.code == "take-unreadable", name
@@ -88,6 +91,25 @@ def test_a_missing_damaged_or_foreign_file_says_so(tmp_path: Path) -> None:
 
 def test_names_of_the_files_of_a_capture() -> None:
     output = Path("out") / "dance.v2.npz"
-    assert take.take_paths(output, None) == output
-    assert take.take_paths(output, 3) == Path("out") / "dance.v2.3.npz"
+    assert take.take_path(output, None) == output
+    assert take.take_path(output, 3) == Path("out") / "dance.v2.3.npz"
     assert take.index_path(output) == Path("out") / "dance.v2.json"
+
+
+def test_files_of_a_capture_tell_its_output(tmp_path: Path) -> None:
+    output = tmp_path / "dance.2.npz"
+    for path in (output, take.index_path(output), take.observations_path(output)):
+        assert take.output_of(path) == output
+    assert take.output_of(tmp_path / "DANCE.NPZ") == tmp_path / "DANCE.NPZ"
+    assert take.output_of(take.take_path(output, 3)) == tmp_path / "dance.2.3.npz"  # a name like any other
+    take.index_path(output).write_text("{}")
+    assert take.output_of(take.take_path(output, 3)) == output
+
+
+@pytest.mark.parametrize("text", ["{}", "[1, 2]", '{"takes": []}', '{"takes": [1]}', '{"takes": 1}', "no index"])
+def test_what_is_no_index_says_so(tmp_path: Path, text: str) -> None:
+    index = tmp_path / "take.json"
+    index.write_text(text)
+    with pytest.raises(MocapError, match="is no index of takes") as caught:
+        take.read_index(index)
+    assert caught.value.code == "take-unreadable"

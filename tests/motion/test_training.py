@@ -11,6 +11,7 @@ import torch
 from backend.body import tokens
 from backend.body.twist import signed_angle
 from backend.core import rotations, skeleton
+from backend.core.errors import MocapError
 from backend.motion import cmu, mocap, observed, train
 from backend.motion.kinematics import global_rotations
 from backend.motion.synthesis import Synthesiser, view_from_gravity
@@ -192,11 +193,19 @@ def test_an_interrupted_training_saves_and_one_may_begin_with_weights(
         torch.testing.assert_close(saved["network"][name], tensor, atol=1e-3, rtol=0)  # two steps of a slow start
 
 
-def test_a_plan_with_an_unknown_word_is_refused(tmp_path: Path) -> None:
-    config = tmp_path / "plan.toml"
-    config.write_text("hours = 1\nclip = 2\n")
-    with pytest.raises(ValueError, match="clip"):
-        train.Plan.read(config, data=tmp_path, validation=tmp_path, folder=tmp_path)
-    config.write_text("hours = 1\n")
-    with pytest.raises(ValueError, match="data"):
-        train.Plan.read(config, folder=tmp_path)
+def test_a_plan_that_cannot_be_is_refused(tmp_path: Path) -> None:
+    config, places = tmp_path / "plan.toml", {"data": tmp_path, "validation": tmp_path, "folder": tmp_path}
+    for text, wrong in (("hours = 1\nclip = 2\n", "clip"), ("clips = 2\n", "hours"), ("hours: 1\n", "plan.toml")):
+        config.write_text(text)
+        with pytest.raises(MocapError, match=wrong) as refused:
+            train.Plan.read(config, **places)
+        assert refused.value.code == "bad-request"
+    with pytest.raises(MocapError, match=r"missing\.toml"):
+        train.Plan.read(tmp_path / "missing.toml", **places)
+
+
+@pytest.mark.parametrize("name", ["footmr", "orient"])
+def test_what_builds_on_the_lifter_asks_for_it(name: str) -> None:
+    with pytest.raises(MocapError) as refused:
+        TASKS[name](1, None, None)
+    assert refused.value.code == "bad-request" and "--lifter" in refused.value.fix

@@ -89,7 +89,11 @@ def test_commercially_safe_only_hides_and_refuses_the_rest(tmp_path: Path) -> No
     Library().add("gvhmr", own)
     assert models("commercial-only", "on").returncode == 0
     assert set(Library().visible()) == {"vitpose", "rtmpose"}
-    for attempt in (lambda: Library().path("gvhmr"), lambda: Library().add("gvhmr", own)):
+    for attempt in (
+        lambda: Library().path("gvhmr"),
+        lambda: Library().add("gvhmr", own),
+        lambda: download.fetch(Library(), "gvhmr"),
+    ):
         with pytest.raises(MocapError) as failure:
             attempt()
         assert failure.value.code == "model-licence"
@@ -110,6 +114,8 @@ def test_files_that_are_no_checkpoints_are_looked_at_too(tmp_path: Path, content
     assert (models("add", "whmr-markers", tmp_path / "smpl_ssm.npy").returncode == 0) == fine
     np.savez(tmp_path / "body.npz", v_template=np.zeros(3))
     assert "lacks J_regressor" in models("add", "smplx", tmp_path / "body.npz").stderr
+    (tmp_path / "body.npz").write_bytes(b"PK\x03\x04 cut short")
+    assert "[model-unreadable]" in models("add", "smplx", tmp_path / "body.npz").stderr
 
 
 class Shop(BaseHTTPRequestHandler):

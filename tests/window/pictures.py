@@ -63,18 +63,6 @@ def captured() -> Iterator[float]:
     picture("captured")
 
 
-def through_the_camera() -> Iterator[float]:
-    _, area, _, _ = view()
-    bpy.context.scene.camera = settings().takes[0].camera
-    call(bpy.ops.video_mocap.match_scene)
-    area.spaces[0].region_3d.view_perspective = "CAMERA"
-    yield 1.0
-    call(bpy.ops.view3d.view_center_camera)
-    yield 2.5
-    picture("through-the-camera")
-    area.spaces[0].region_3d.view_perspective = "PERSP"
-
-
 def cleaning() -> Iterator[float]:
     call(bpy.ops.video_mocap.contacts_show)
     call(bpy.ops.video_mocap.contact_here)
@@ -89,4 +77,4 @@ def cleaning() -> Iterator[float]:
     picture("cleaning", sidebar_only=True)
 
 
-drive(first_run, captured, through_the_camera, cleaning)
+drive(first_run, captured, cleaning)
