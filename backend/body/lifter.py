@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
+from ..core.skeleton import BODY, Skeleton
 from ..core.skeleton import INDEX as JOINT
-from ..core.skeleton import Skeleton
 from ..core.smoothing import local_average, smooth_in_view, smooth_turns
 from ..onnx import Network
 from ..stages import Camera, Motion
@@ -26,7 +26,6 @@ from .fit import beside, fitted
 from .proportions import size_of
 from .tokens import from_6d, in_strands, tokens
 
-BODY = 22  # joints that it turns
 USUAL, MOST_DOUBT = 0.05, 4.0  # metres of expected error; how much it may count
 GUESS = (2.0, 3.0)  # doubt from which on the landmarks have a say, and from which on they decide
 SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ

@@ -26,6 +26,7 @@ HINTS = (
 )  # fmt: skip
 BOX_MARGIN = 1.2  # the box is this much larger than the keypoints' own
 TURN_SCALE = 10.0  # of the camera's turn a frame
+NO_TURN = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # as `to_6d` writes it
 SEEN = 0.3  # confidence from which on a keypoint counts for the box
 FEW = 6  # so few seen keypoints make no box
 RATE = 30.0  # frames a second of the motions that the networks learnt from
@@ -54,7 +55,7 @@ def tokens(observations: NDArray[Any], points: Array | None, camera: Camera) -> 
     turns = observations["turn"].astype(float)
     step = rotations.to_matrix(rotations.multiply(turns[1:], rotations.inverse(turns[:-1])))
     step = np.concatenate([step, step[-1:]]) if len(step) else np.eye(3)[None]
-    turn = TURN_SCALE * (to_6d(step) - [1.0, 0, 0, 0, 1, 0])
+    turn = TURN_SCALE * (to_6d(step) - NO_TURN)
 
     hints = np.zeros((len(seen), 3 * len(HINTS) + 1))
     if points is not None:

@@ -32,6 +32,7 @@ PARENTS = np.array(
 )
 INDEX = {name: i for i, name in enumerate(JOINTS)}
 COUNT = len(JOINTS)
+BODY = 22  # the first of them, without face and hands
 ANKLES = [INDEX["left_ankle"], INDEX["right_ankle"]]
 MIRROR = np.array(mirrored(JOINTS))
 

@@ -22,7 +22,7 @@ from ..body.tokens import KEYPOINTS, in_strands, tokens
 from ..core import keypoints, rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
-from ..core.skeleton import Skeleton
+from ..core.skeleton import BODY, Skeleton
 from ..stages import OBSERVATION, BodySolver, Camera
 from ..world.camera import LEVEL
 from ..world.ground import upright_camera
@@ -30,7 +30,6 @@ from ..world.orient import OrientCorrect
 from ..world.steady import steadied
 from . import metrics
 
-BODY = 22
 _FEET = [keypoints.INDEX[name] for name in keypoints.FEET]
 LIMBS = [sk.INDEX[f"{side}_{name}"] for name in ("hip", "knee", "shoulder", "elbow") for side in ("left", "right")]
 

@@ -18,7 +18,7 @@ from ..core.skeleton import INDEX as JOINT
 from ..core.take import Take, read_index, read_take
 from . import metrics
 
-BODY = np.arange(22)
+BODY = np.arange(skeleton.BODY)
 HIPS = (1, 2)
 CONTACT_POINTS = (2, 0, 5, 3)  # rows of `keypoints_foot` that stand for `skeleton.CONTACTS`: heel, big toe
 # What the landmark model gives too, so that both can be compared: the limbs' joints, heels and big toes.

@@ -35,7 +35,7 @@ def straighten_legs(local: np.ndarray, straight: np.ndarray, standing: np.ndarra
     """
     body = skeleton.neutral()
     full = np.broadcast_to(rotations.IDENTITY, (len(local), skeleton.COUNT, 4)).copy()
-    full[:, :22] = local
+    full[:, : skeleton.BODY] = local
     turned, joints = skeleton.forward_kinematics(body, full, np.zeros((len(local), 3)))
     out = turned.copy()
     for side, (hip, knee, ankle) in enumerate(((1, 4, 7), (2, 5, 8))):
@@ -63,4 +63,4 @@ def straighten_legs(local: np.ndarray, straight: np.ndarray, standing: np.ndarra
     ankles = joints[:, [7, 8]]
     weight = np.exp(-(ankles[..., 1] - ankles[..., 1].min(1, keepdims=True)) / 0.03)
     lift = ((ankles - after[:, [7, 8]]) * weight[..., None]).sum(1) / weight.sum(1)[:, None]
-    return moved[:, :22], lift
+    return moved[:, : skeleton.BODY], lift

@@ -254,7 +254,7 @@ def arrays(
     body = skeleton.neutral()
     names = [*(f"{side}_{point}" for side in SIDES for point in ("heel", "big_toe", "small_toe")), "head_top"]
     descriptions = [titles.get(motion.trial, "") for motion in motions]
-    offsets = body.offsets[:22].copy()
+    offsets = body.offsets[: skeleton.BODY].copy()
     offsets[0] = 0.0
     return {
         "body_pose": pose[:, 1:].astype(np.float16),
@@ -272,8 +272,8 @@ def arrays(
         "seq_toes_measured": np.ones(len(motions), bool),
         "seq_knee_straight_deg": np.array([straight for straight, _ in knees], np.float32),
         "seq_knee_standing_deg": np.array([standing for _, standing in knees], np.float32),
-        "joint_names": np.array(skeleton.JOINTS[:22]),
-        "parents": skeleton.PARENTS[:22].astype(np.int32),
+        "joint_names": np.array(skeleton.JOINTS[: skeleton.BODY]),
+        "parents": skeleton.PARENTS[: skeleton.BODY].astype(np.int32),
         "rest_offsets": offsets.astype(np.float32),
         "point_names": np.array(names),
         "point_parents": np.array([body.points[name][0] for name in names], np.int32),

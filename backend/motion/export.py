@@ -18,9 +18,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..body.tokens import HINTS, KEYPOINTS
+from ..core.skeleton import BODY
 from .checkpoint import read_weights
 from .footmr import FOOT_KEYPOINTS, FootEncoderRoPE
-from .lifter import JOINTS, STATIC, Lifted, Lifter
+from .lifter import STATIC, Lifted, Lifter
 from .orient import Orient
 
 OPSET = 18
@@ -41,7 +42,7 @@ SIGNATURES: dict[str, tuple[type[nn.Module], dict[str, tuple[int, ...]], tuple[s
     ),
     "orient": (
         Orient,
-        {"turned": (JOINTS, 3, 3), "static": (STATIC,), "down": (3,), "cliff_cam": (3,), "guess": (3,)},
+        {"turned": (BODY, 3, 3), "static": (STATIC,), "down": (3,), "cliff_cam": (3,), "guess": (3,)},
         ("direction", "spread"),
     ),
 }

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..body.tokens import HINTS, KEYPOINTS
+from ..body.tokens import HINTS, KEYPOINTS, NO_TURN
+from ..core.skeleton import BODY
 from .kinematics import matrix_from_6d
 from .transformer import Block, Mlp, embed_keypoints, two_layers, window_mask
 
-JOINTS = 22  # SMPL-X without hands and face
 STATIC = 6  # heels and toes of `skeleton.CONTACTS`, then left and right wrist
 
 
@@ -55,8 +55,8 @@ class Lifter(nn.Module):
         self.hint_embedder = two_layers(3 * len(HINTS) + 1, width)
         self.blocks = nn.ModuleList(Block(width, heads, ratio=2) for _ in range(layers))
         self.final_norm = nn.LayerNorm(width, eps=1e-6)
-        self.final_layer = Mlp(width, 2 * width, 6 * 23 + 3 + STATIC + 21 + JOINTS)
-        identity = torch.tensor([1.0, 0, 0, 0, 1, 0])
+        self.final_layer = Mlp(width, 2 * width, 6 * 23 + 3 + STATIC + 21 + BODY)
+        identity = torch.tensor(NO_TURN)
         # A body seen from the front by a level camera stands the other way up in camera axes (y down).
         facing = torch.tensor([1.0, 0, 0, 0, -1, 0])
         self.register_buffer("mean_rotations", torch.cat([identity.repeat(21), facing, facing]))
@@ -80,7 +80,7 @@ class Lifter(nn.Module):
         for block in self.blocks:
             x = block(x, mask)
         out = self.final_layer(self.final_norm(x))
-        rotations, velocity, static, bones, error = out.split([6 * 23, 3, STATIC, 21, JOINTS], dim=-1)
+        rotations, velocity, static, bones, error = out.split([6 * 23, 3, STATIC, 21, BODY], dim=-1)
         rotations = (rotations + self.mean_rotations).unflatten(-1, (23, 6))
         pose, camera, gravity = rotations[..., :21, :], rotations[..., 21, :], rotations[..., 22, :]
         return Lifted(pose, camera, gravity, velocity, static, 0.1 * bones, error - 3.0)

@@ -13,7 +13,7 @@ from ..core import rotations, skeleton
 from .cmu import hinged_elbows, straighten_legs
 from .kinematics import matrix_from_6d, matrix_to_6d
 
-_MIRROR = torch.from_numpy(skeleton.MIRROR[:22].copy())
+_MIRROR = torch.from_numpy(skeleton.MIRROR[: skeleton.BODY].copy())
 
 
 @dataclass

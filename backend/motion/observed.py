@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..body.landmarks import INDEX as L
-from ..body.tokens import HINTS, KEYPOINTS, TURN_SCALE, from_6d
+from ..body.tokens import HINTS, KEYPOINTS, NO_TURN, TURN_SCALE, from_6d
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
@@ -60,16 +60,16 @@ def _clip(batch: Batch, i: int, rate: float) -> Clip:
     out["roi"] = np.column_stack([cliff * FOCAL + [SIZE / 2, SIZE / 2, 0], np.zeros(len(obs))])
     out["landmarks"] = _landmarks(hints, cliff)
     out["consistency"] = 1.0
-    step = from_6d(turn / TURN_SCALE + [1.0, 0, 0, 0, 1, 0])
+    step = from_6d(turn / TURN_SCALE + NO_TURN)
     out["turn"][0] = rotations.IDENTITY
     for t in range(1, len(obs)):
         out["turn"][t] = rotations.multiply(step[t - 1], out["turn"][t - 1].astype(float))
 
     offsets = sk.neutral().offsets.copy()
-    offsets[:22] = batch.offsets[i].double().numpy()
+    offsets[: sk.BODY] = batch.offsets[i].double().numpy()
     offsets[0] = sk.neutral().offsets[0]
     local = np.tile(rotations.IDENTITY, (len(obs), sk.COUNT, 1))
-    local[:, :22] = rotations.from_matrix(batch.local[i].double().numpy())
+    local[:, : sk.BODY] = rotations.from_matrix(batch.local[i].double().numpy())
     pelvis, down = (tensor[i].double().numpy() for tensor in (batch.joints[:, :, 0], batch.down))
     return Clip(out, synthetic_camera(FOCAL, SIZE), offsets, local, pelvis, down)
 

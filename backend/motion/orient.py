@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from ..core.skeleton import BODY
 from .kinematics import matrix_from_6d
-from .lifter import JOINTS, STATIC, Lifted
+from .lifter import STATIC, Lifted
 
 FEATURES = 2144  # W-HMR's mesh-aligned features; 5 numbers about the box in the picture follow
 
@@ -51,7 +52,7 @@ class Orient(nn.Module):
 
     def __init__(self, hidden: int = 192) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(9 * JOINTS + STATIC + 3 + 3 + 3, hidden)
+        self.fc1 = nn.Linear(9 * BODY + STATIC + 3 + 3 + 3, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
         self.fc3 = nn.Linear(2 * hidden, hidden)
         self.decode = nn.Linear(hidden, 4)

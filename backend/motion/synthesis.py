@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from ..body.tokens import TURN_SCALE
+from ..body.tokens import NO_TURN, TURN_SCALE
 from ..core import keypoints, skeleton
 from .detectors import detect, keypoints_3d
 from .draw import Draw
@@ -23,17 +23,22 @@ from .kinematics import attached, forward_kinematics, matrix_from_axis_angle, ma
 
 _JOINT = skeleton.INDEX
 _BODY = skeleton.neutral()
-_OFFSETS = torch.from_numpy(_BODY.offsets[:22]).float()
+_OFFSETS = torch.from_numpy(_BODY.offsets[: skeleton.BODY]).float()
 RESTS, MOVES = 0.10, 0.25  # m/s: what is slower rests, what is faster moves
 _FEET = [_JOINT["left_foot"], _JOINT["right_foot"]]
 # How far joints of loosened bodies are from what was captured, but for legs, which would make feet slide: one standard
 # deviation about each axis, degrees.
 _SPREAD = {"spine": 4.0, "neck": 6.0, "head": 8.0, "collar": 8.0, "shoulder": 8.0, "elbow": 5.0}
-_LOOSE = {j: angle for j, n in enumerate(skeleton.JOINTS[:22]) for part, angle in _SPREAD.items() if part in n}
+_LOOSE = {
+    j: angle
+    for j, name in enumerate(skeleton.JOINTS[: skeleton.BODY])
+    for part, angle in _SPREAD.items()
+    if part in name
+}
 _SWIVEL = 8.0  # degrees, one standard deviation: how far knees of loosened bodies point elsewhere
 _LEGS = [tuple(_JOINT[f"{side}_{part}"] for part in ("hip", "knee", "ankle")) for side in ("left", "right")]
 _LEG_JOINTS = {_JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("hip", "knee", "ankle", "foot")}
-_UPPER = [j for j in range(1, 22) if j not in _LEG_JOINTS]
+_UPPER = [j for j in range(1, skeleton.BODY) if j not in _LEG_JOINTS]
 _ARMS = [[_JOINT[f"{side}_{part}"] for part in ("collar", "shoulder", "elbow", "wrist")] for side in ("left", "right")]
 
 
@@ -146,7 +151,7 @@ class Synthesiser:
 
         step = camera[:, 1:] @ camera[:, :-1].transpose(-1, -2)
         step = torch.cat([step, step[:, -1:]], 1)
-        turn = TURN_SCALE * (matrix_to_6d(step) - torch.tensor([1.0, 0, 0, 0, 1, 0]))
+        turn = TURN_SCALE * (matrix_to_6d(step) - torch.tensor(NO_TURN))
 
         root_world = local[:, :, 0]
         in_camera = local.clone()
@@ -172,7 +177,7 @@ def random_body(draw: Draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     are longer than feet."""
     size, foot = draw.between(0.85, 1.15), draw.between(0.92, 1.25)
     part = 1 + 0.05 * draw.normal(22).clamp(-2, 2)
-    part = 0.5 * (part + part[:, skeleton.MIRROR[:22]])  # left and right alike
+    part = 0.5 * (part + part[:, skeleton.MIRROR[: skeleton.BODY]])  # left and right alike
     part[:, _FEET] = foot[:, None]
     return _OFFSETS.to(size.device) * (size[:, None] * part)[..., None], part[:, 1:].log(), size, foot
 

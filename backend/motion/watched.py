@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ..body.analytic import seen_points
-from ..body.tokens import HINTS, TURN_SCALE, tokens
+from ..body.tokens import HINTS, NO_TURN, TURN_SCALE, tokens
 from ..core import keypoints, rotations, skeleton
 from ..core.errors import MocapError
 from ..core.rotations import Array
@@ -35,7 +35,7 @@ from .synthesis import Batch, resting, soles, view_from_gravity
 
 _POINTS = keypoints.mirrored(keypoints.BODY + keypoints.FEET)
 _HINTS = keypoints.mirrored(HINTS)
-_JOINTS = skeleton.MIRROR[:22].tolist()
+_JOINTS = skeleton.MIRROR[: skeleton.BODY].tolist()
 _WRISTS = [skeleton.INDEX["left_wrist"], skeleton.INDEX["right_wrist"]]
 _TRUNK_AND_LEGS = [3, 4, 6, 7, 9, 12]
 WHOLE = ("offsets", "bones")  # tell of a clip, not of its frames
@@ -118,7 +118,7 @@ def _observations(take: Path) -> tuple[NDArray[Any], Camera]:
 
 def _clip(inputs: dict[str, Array], true: Take, rows: NDArray[np.int64]) -> Batch:
     """Of what a network sees (T, ...) and the truth in the same frames, a clip to learn from."""
-    count, turn = len(skeleton.JOINTS[:22]), true["R"][rows]
+    count, turn = skeleton.BODY, true["R"][rows]
     local = rotations.to_matrix(true.rotations)[rows, :count]
     in_camera = local.copy()
     in_camera[:, 0] = turn @ local[:, 0]
@@ -181,7 +181,7 @@ def _rolled(batch: Batch, angle: Tensor) -> Batch:
     box = keypoint_box(places, obs[..., 2])
     local, down = batch.local.clone(), batch.down @ back[:, 0]
     local[:, :, 0] = turn @ local[:, :, 0]
-    still = torch.tensor([1.0, 0, 0, 0, 1, 0])
+    still = torch.tensor(NO_TURN)
     step = turn @ matrix_from_6d(batch.cam_angvel / TURN_SCALE + still) @ back
     return replace(
         batch,

@@ -22,7 +22,7 @@ from ..core import rotations
 from ..core import skeleton as sk
 from ..core.errors import MocapError
 from ..core.rotations import Array
-from ..core.skeleton import Skeleton
+from ..core.skeleton import BODY, Skeleton
 from ..motion import footmr
 from ..stages import Camera, Motion
 from . import camcalib, checkpoints, crops, gvhmr
@@ -30,7 +30,6 @@ from .lookers import CAMERA, DOWN, SMPL, TOKENS, count
 from .runtime import device_of
 from .smplx import Shapes
 
-BODY = 22
 GVHMR_SPREAD = np.radians(5.0)  # how far its gravity may be off, and CamCalib's: taken, not measured
 CAMCALIB_SPREAD = np.radians(6.0)
 WHMR_SPREAD = np.radians(8.0)  # of a single frame

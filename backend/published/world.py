@@ -17,14 +17,14 @@ from ..body.tokens import RATE
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
-from ..core.skeleton import Skeleton
+from ..core.skeleton import BODY, Skeleton
 from ..motion.kinematics import forward_kinematics
 from ..stages import Camera
 from ..store import RecordFile
 from ..world.place import Settled
 from . import gravity_view, gvhmr, ik, static_joints
 from .rotations import matrix_from_axis_angle
-from .solvers import BODY, GVHMRSolver
+from .solvers import GVHMRSolver
 
 STRETCH, HALO = 900, 120  # frames that the network is run over, and that it sees of those before and after
 

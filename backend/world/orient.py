@@ -17,8 +17,6 @@ from ..core import skeleton as sk
 from ..onnx import Network
 from ..stages import Camera, Motion
 
-BODY = 22
-
 
 class OrientCorrect:
     """See `stages.Orienter`. The guess of the camera is the one that `camera.rotation` holds."""
@@ -31,7 +29,7 @@ class OrientCorrect:
         `down`. (T,) OBSERVATIONs."""
         if motion.down is None or motion.still is None:
             return motion
-        turned = rotations.to_matrix(sk.to_global(motion.rotations)[:, :BODY])
+        turned = rotations.to_matrix(sk.to_global(motion.rotations)[:, :sk.BODY])
         still = np.clip(motion.still, 1e-4, 1 - 1e-4)
         cliff = tokens(observations, None, camera).cliff_cam
         guess = np.broadcast_to(rotations.rotate(camera.rotation, [0.0, 0.0, -1.0]), (len(turned), 3))

@@ -42,6 +42,16 @@ REQUIRED = ("pelvis", "head") + tuple(
 Slot = tuple[str, ...]  # names that one bone may have, the most usual first
 
 
+def swapped(bones: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Role -> rows of bones, with left and right exchanged."""
+
+    def other(role: str) -> str:
+        side, _, rest = role.partition("_")
+        return f"{SIDES[1 - SIDES.index(side)]}_{rest}" if side in SIDES else role
+
+    return {other(role): rows for role, rows in bones.items()}
+
+
 @dataclass(frozen=True)
 class Family:
     """One family; `{side}` and `side_` are already filled in. See the module's text for the fields."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...backend.core.rotations import Array, normalize
-from .family import SIDES
+from .family import SIDES, swapped
 from .shape import Bones, Tree, facing
 
 ANKLE = 0.2  # the ankle is the first joint below this share of the hip's height
@@ -48,13 +48,8 @@ def complete(tree: Tree, legs: Pair, arms: Pair, up: Array) -> tuple[Bones, floa
             quality *= float(np.clip(1.4 - abs(share - 0.5) / 0.3, 0.0, 1.0))
     forward, certainty = facing(tree, bones, up, left)
     if np.cross(up, forward) @ left < 0:
-        bones = {_other(role): found for role, found in bones.items()}
+        bones = swapped(bones)
     return bones, quality * (0.85 + 0.15 * min(1.0, 2 * certainty)) * (1.0 if bones.get("spine") else 0.9)
-
-
-def _other(role: str) -> str:
-    side, _, rest = role.partition("_")
-    return f"{SIDES[1 - SIDES.index(side)]}_{rest}" if side in SIDES else role
 
 
 def _trunk(tree: Tree, legs: Pair, arms: Pair, shoulders: list[int], up: Array) -> Bones:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...backend.core.rotations import Array
 from . import shape, structure
-from .family import CHAINS, FINGERS, NONE, PARENT, REQUIRED, ROLES, SIDES, UNKNOWN, Family, Slot, families
+from .family import CHAINS, FINGERS, NONE, PARENT, REQUIRED, ROLES, SIDES, UNKNOWN, Family, Slot, families, swapped
 from .model import Mapping, Rig
 from .names import OTHER_SIDE, Name, canonical, noise_words, plain_names, without_copy_number
 from .shape import SURE, Tree
@@ -251,16 +251,8 @@ def _settle_sides(reader: _Reader, reading: Reading) -> None:
     joints = reader.tree.joints
     across = joints[reading.bones["left_hip"][0]] - joints[reading.bones["right_hip"][0]]
     if across @ body.left < 0:
-        reading.bones = _swapped(reading.bones)
-        reading.twists = _swapped(reading.twists)
-
-
-def _swapped(bones: dict[str, list[int]]) -> dict[str, list[int]]:
-    def other(role: str) -> str:
-        side, _, rest = role.partition("_")
-        return f"{OTHER_SIDE[side]}_{rest}" if side in SIDES else role
-
-    return {other(role): found for role, found in bones.items()}
+        reading.bones = swapped(reading.bones)
+        reading.twists = swapped(reading.twists)
 
 
 def _sides_by_names(reader: _Reader, by_shape: Structure) -> dict[str, list[int]]:
@@ -273,7 +265,7 @@ def _sides_by_names(reader: _Reader, by_shape: Structure) -> dict[str, list[int]
         side = role.partition("_")[0]
         if side in SIDES:
             votes += sum((reader.names[b].side == side) - (reader.names[b].side == OTHER_SIDE[side]) for b in found)
-    return _swapped(by_shape.bones) if votes < 0 else by_shape.bones
+    return swapped(by_shape.bones) if votes < 0 else by_shape.bones
 
 
 def _agree(reading: Reading, by_shape: Structure) -> bool:

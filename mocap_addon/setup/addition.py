@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import groups, plan
 from .installation import Installation, digest, progress, remove
-from .pip import Pip, SetupError
+from .pip import Pip, SetupError, last_line
 from .plan import Requirement
 from .pythons import Python
 
@@ -95,7 +95,7 @@ class Addition(Installation):
         arguments = ("--no-deps", "--only-binary", ":all:", "--python", str(self.python), "--torch-backend", backend)
         status, said = self._uv("pip", "compile", "--quiet", *arguments, "-o", str(answer), str(wanted))
         if status:
-            last = (said.strip().splitlines() or [f"status {status}"])[-1].strip()
+            last = last_line(said, status)
             raise SetupError("setup-download", f"PyTorch's index does not answer: {last.rstrip('.')}.")
         for each in tomllib.loads(answer.read_text("utf-8"))["packages"]:
             for wheel in each.get("wheels", ()):  # those that fit this computer
@@ -111,7 +111,7 @@ class Addition(Installation):
         command = [str(self.python), "-c", _LOOK, *group.modules]
         status, said = self.processes.run(command, {**os.environ, "PYTHONPATH": path})
         if status:
-            last = (said.strip().splitlines() or [f"status {status}"])[-1]
+            last = last_line(said, status)
             raise SetupError("setup-failed", f"The packages are installed, but do not load: {last}")
         self._check(PYTHONPATH=path)
 

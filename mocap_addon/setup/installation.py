@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import groups, plan, pythons
-from .pip import Pip, Processes, SetupError
+from .pip import Pip, Processes, SetupError, last_line
 from .plan import Requirement
 from .pythons import Python
 
@@ -111,7 +111,7 @@ class Installation:
         path = pythons.brought(self.folder)
         python, reason = pythons.examine(path) if path else (None, "")
         if python is None:
-            last = reason or (said.strip().splitlines() or [f"status {status}"])[-1].strip()
+            last = reason or last_line(said, status)
             raise SetupError(
                 "python-missing",
                 f"No Python {_fitting()} was found ({'; '.join(reasons)}), and GitHub gave none: {last}",
@@ -134,7 +134,7 @@ class Installation:
         command = [str(base.path), "-I", "-m", "venv", "--without-pip", str(self.new)]
         status, said = self.processes.run(command, dict(os.environ))
         if status or not plan.interpreter(self.new).is_file():
-            last = (said.strip().splitlines() or [f"status {status}"])[-1]
+            last = last_line(said, status)
             raise SetupError("python-broken", f"{base.path} could not make an environment: {last}", _NAME_ANOTHER)
 
     def _download(self, requirements: list[Requirement], base: Python, later: int = 0) -> Path:
@@ -193,7 +193,7 @@ class Installation:
         command = [str(self.python), "-m", "backend", "doctor", "--json"]
         status, said = self.processes.run(command, {**os.environ, **variables})
         if status:
-            what = (said.strip().splitlines() or [f"status {status}"])[-1]
+            what = last_line(said, status)
             try:
                 what = json.loads(said[said.index("{") :])["self_test"]["what"]
             except (ValueError, KeyError):

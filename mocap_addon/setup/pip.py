@@ -96,6 +96,11 @@ class Processes:
         lines.put(None)
 
 
+def last_line(said: str, status: int) -> str:
+    """The last that a child process said, which most often is why it failed."""
+    return (said.strip().splitlines() or [f"status {status}"])[-1].strip()
+
+
 class Pip:
     """pip for one interpreter, run from the unpacked wheel; nothing is asked of that interpreter's own pip."""
 
