@@ -46,7 +46,7 @@ from .shots import marked
 from .stages import BodySolver, Camera, Earlier, Motion, Rooter, Tracker
 from .store import BLOCK, CAMERA, CUT, ObservationStore, RecordFile, Seen, Shot
 from .video import VideoInfo, VideoReader, pictures_at, probe, video_hash
-from .world import travel, vertical
+from .world import stride, travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
 from .world.corners import KeyCorners
 from .world.ground import Ground, find_ground
@@ -237,21 +237,25 @@ def released() -> None:
 def choose_people(run: Run) -> list[int]:
     """The tracks that become takes. Raises MocapError no-person or person-missing."""
     everyone = run.store.seen
-    glimpse = GLIMPSE * (run.store.frame_rate or run.info.fps)
-    enough = {shot.number: min(glimpse, shot.rows.stop - shot.rows.start) for shot in run.store.shots()}
-    lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough[seen.shot]}
-    if not lasting and everyone:
-        longest = max(everyone, key=lambda track: (everyone[track].frames, everyone[track].size))
-        lasting = {longest: everyone[longest]}
-        what = f"{person_name(longest)} is seen in {lasting[longest].frames} frames only."
-        _warn(run, [("short-take", what)])
-    if not lasting:
+    if not everyone:
         raise MocapError("no-person", "No person was found in the video.")
+    glimpse = GLIMPSE * (run.store.frame_rate or run.info.fps)
     if run.choice.points:
-        return sorted({track_at(run.store, list(everyone), *point) for point in run.choice.points})
-    if run.choice.track is not None:
-        return choose_tracks(run.choice, _summary(everyone))
-    return sorted(t for people in _shots(lasting) for t in choose_tracks(run.choice, _summary(people)))
+        chosen = sorted({track_at(run.store, list(everyone), *point) for point in run.choice.points})
+    elif run.choice.track is not None:
+        chosen = choose_tracks(run.choice, _summary(everyone))
+    else:
+        enough = {shot.number: min(glimpse, shot.rows.stop - shot.rows.start) for shot in run.store.shots()}
+        lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough[seen.shot]}
+        if not lasting:
+            longest = max(everyone, key=lambda track: (everyone[track].frames, everyone[track].size))
+            lasting = {longest: everyone[longest]}
+        chosen = sorted(t for people in _shots(lasting) for t in choose_tracks(run.choice, _summary(people)))
+    for track in chosen:
+        if (frames := everyone[track].frames) < glimpse:
+            what = f"{person_name(track)} is seen in {frames} frame{'s' if frames > 1 else ''} only."
+            _warn(run, [("short-take", what)])
+    return chosen
 
 
 def _by_shot(store: ObservationStore, people: Iterable[int]) -> list[tuple[Shot, list[int]]]:
@@ -289,7 +293,7 @@ def _measured(run: Run, shot: Shot, people: list[int], camera: Camera) -> tuple[
         skeleton = solver.measure(samples, camera)
         motion = solver.solve(samples, skeleton, camera)
         seen[track] = skeleton, motion, samples["turn"].astype(float), store.places(samples["frame"]).astype(float)
-    unit = travel.unit(list(seen.values())) if store.travels(shot) else 0.0
+    unit = stride.unit(list(seen.values())) if store.travels(shot) else 0.0
     motions = {
         track: (skeleton, steadied(motion, turns, unit * places))
         for track, (skeleton, motion, turns, places) in seen.items()

@@ -2,12 +2,12 @@
 
 Corners at different distances move differently in the picture of a camera that travels, and alike in that of one that
 only turns; a path, and a distance for each corner, are looked for that explain where all of them are seen. A camera
-that a turn alone explains does not travel. How large all that is, no background tells: the people's feet do (`unit`).
+that a turn alone explains does not travel. How large all that is, no background tells: the people's feet do (`stride`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
 from ..core import rotations
-from ..core import skeleton as sk
 from ..core.rotations import Array
-from ..core.skeleton import Skeleton
-from ..stages import Camera, Motion
+from ..stages import Camera
 from ..store import RecordFile
 from .bundle import TAIL, CameraPath, SeenCorners, Window, adjusted, squares
-from .contacts import SEEN, contact_points
 
-SHORTEST = 8  # of these frames in a clip that can tell
-FIRST, MORE = 5, 2  # of these frames the path begins with, and grows by at a time
+SHORTEST = 8  # key frames in a clip that can tell
+FIRST, MORE = 5, 2  # key frames that the path begins with, and grows by at a time
 UNSURE = 9  # frames in which it may still have been found inside out
 FREE = 15  # that are still free when more come; as many before them hold the path where it is
 PLACE = 0.8  # pixels in 960 across, one standard deviation of where a corner is seen
@@ -37,13 +34,6 @@ AT_REST, LESS = 1.0, 2.5
 # much of that; on so many key frames. To be believed one may leave so much of the first one's squares, and so many
 # squares: in a crowd nothing explains much.
 LENS, LENSES, FINEST, STRETCH, WORTH, CLEAR = 1.2, 6, 0.25, 25, 0.95, 4.0
-
-# Of a foot that stands: seconds that it is compared over; how far off it comes out across the line of sight, metres,
-# and along it, part of the distance; from how many standard deviations on it has not stood at all.
-STANCE, ACROSS, ALONG, SLIPPED = 0.2, 0.03, 0.04, 2.0
-UNITS = np.geomspace(0.1, 500, 800)  # metres that are tried
-OUT_OF_SIGHT = 1e3  # metres that a foot seems to move which nobody sees
-AGREE = 0.8  # with the path feet must slip less than this part of what they slip without
 
 
 class Background:
@@ -257,43 +247,3 @@ def refocused(turns: Array, places: Array, longer: float) -> tuple[Array, Array]
         turned[k + 1] = rotations.multiply(turn, turned[k])
         moving[k + 1] = moving[k] + rotations.rotate(rotations.inverse(turned[k]), moved[k])
     return turned, moving
-
-
-def unit(people: Sequence[tuple[Skeleton, Motion, Array, Array]]) -> float:
-    """Metres in the path's unit: such that of everybody's feet one stands, as it does when people stand or walk. 0
-    where that is so without the path, or never.
-
-    people: each with their motion in the moving camera's space (a subsample of frames will do), the camera's turns
-    (T, 4) and places (T, 3).
-    """
-    found = [_steps(*person) for person in people]
-    slips, moves, precisions = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    if not len(slips):
-        return 0.0
-
-    def slip(metres: float) -> float:
-        left = slips + metres * moves
-        return float(np.log1p(np.einsum("nki,nkij,nkj->nk", left, precisions, left).min(1) / SLIPPED**2).sum())
-
-    tried = [slip(metres) for metres in UNITS]
-    best = int(np.argmin(tried))
-    return float(UNITS[best]) if tried[best] < AGREE * slip(0.0) else 0.0
-
-
-def _steps(skeleton: Skeleton, motion: Motion, turns: Array, places: Array) -> tuple[Array, Array, Array]:
-    """Of frames in which feet are in sight, n of them: how the contact points move against the camera (n, 4, 3) within
-    STANCE, how the camera does (n, 1, 3), first frame's axes; precision (n, 4, 3, 3) of the sum, 0 of one that
-    stands. Contact points out of sight never stand."""
-    points = rotations.rotate(rotations.inverse(turns)[:, None], contact_points(skeleton, motion))
-    later = np.searchsorted(motion.times, motion.times + STANCE - 1e-3)
-    now = np.flatnonzero(later < len(motion.times))
-    now = now[motion.times[later[now]] - motion.times[now] < 2 * STANCE]
-    seen = motion.confidence[:, sk.ANKLES].repeat(2, axis=1) > SEEN
-    now = now[(seen[now] & seen[later[now]]).any(1)]
-    later = later[now]
-    slips = np.where((seen[now] & seen[later])[..., None], points[later] - points[now], OUT_OF_SIGHT)
-    sight = rotations.normalize(points[later])
-    distance = np.linalg.norm(points[later], axis=-1)[..., None, None]
-    along = sight[..., :, None] * sight[..., None, :]
-    precision = (np.eye(3) - along) / ACROSS**2 + along / (ALONG * distance) ** 2
-    return slips, (places[later] - places[now])[:, None], precision

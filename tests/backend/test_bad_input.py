@@ -129,6 +129,18 @@ def test_a_person_for_a_few_frames_only(tmp_path, folder, demo_clip, fps, count,
     assert ("[short-take]" in told) == warned
 
 
+def test_a_still_gives_a_take_of_everyone(tmp_path, folder, demo_clip):
+    (man,) = person_pictures(demo_clip, 1)
+    still = write_video(tmp_path / "still.mp4", [np.concatenate([man, man[:, ::-1]], axis=1)])
+    result = backend("capture", still, "-o", folder / "still.npz")
+    assert result.returncode == 0 and result.stderr.count("[short-take]") == 2
+    left, right = (read_take(folder / f"still.{track}.npz")["keypoints2d"][0, :17, 0].mean() for track in (1, 2))
+    assert 100 < left < 200 and 400 < right < 500
+    result = backend("capture", still, "-o", folder / "one.npz", "--people", "at0:450,150")
+    assert result.returncode == 0, result.stderr
+    assert read_take(folder / "one.npz")["keypoints2d"][0, :17, 0].mean() > 400
+
+
 @pytest.mark.parametrize("side", [1, 2, 7])
 def test_tiny_pictures(tmp_path, folder, side):
     rng = np.random.default_rng(0)

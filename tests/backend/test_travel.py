@@ -16,7 +16,7 @@ from backend.core import skeleton as sk
 from backend.core.rotations import Array
 from backend.stages import Camera, Frame, Motion
 from backend.store import CORNER, RecordFile
-from backend.world import travel
+from backend.world import stride, travel
 from backend.world.contacts import sideways_speed
 from backend.world.corners import KEY, NAMES, Corners
 from backend.world.steady import steadied
@@ -178,21 +178,36 @@ def person() -> tuple[Motion, Array, Array]:
 
 def test_standing_feet_say_how_large_the_path_is() -> None:
     motion, turns, places = person()
-    assert travel.unit([(sk.neutral(), motion, turns, places / 7)]) == pytest.approx(7.0, rel=0.02)
+    assert stride.unit([(sk.neutral(), motion, turns, places / 7)]) == pytest.approx(7.0, rel=0.02)
     hidden = replace(motion, confidence=np.zeros_like(motion.confidence))
-    assert travel.unit([(sk.neutral(), hidden, turns, places / 7)]) == 0.0
+    assert stride.unit([(sk.neutral(), hidden, turns, places / 7)]) == 0.0
     moved = steadied(motion, turns, places)
     assert np.ptp(moved.pelvis, axis=0).max() < 1e-9
     ankles = moved.pelvis[:, None] + np.array([[0.1, 0.9, 0.0]])
     assert sideways_speed(ankles, moved.times, moved.eye).max() < 0.05
 
 
+def test_feet_that_stand_for_long_say_it_more_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow camera hardly moves within one step."""
+    motion, turns, places = person()
+    slow = rotations.rotate(turns, [1.5, 0.0, 4.0] - 0.2 * places)
+    draws = [slow + np.random.default_rng(seed).normal(0, 0.015, slow.shape) for seed in range(8)]
+
+    def off() -> float:
+        people = [[(sk.neutral(), replace(motion, pelvis=seen), turns, 0.2 * places / 7)] for seen in draws]
+        return float(np.sqrt(np.mean([(stride.unit(person) / 7 - 1) ** 2 for person in people])))
+
+    exactly = off()
+    monkeypatch.setattr(stride, "OVERLAP", 0.0)
+    assert exactly < 0.8 * off() < 0.02
+
+
 def test_feet_that_stand_without_a_path_refuse_it() -> None:
     motion, turns, places = person()
     still = np.zeros_like(places)
     back = replace(motion, pelvis=motion.pelvis + rotations.rotate(turns, places))  # as if the camera had not moved
-    assert travel.unit([(sk.neutral(), back, turns, places / 7)]) == 0.0
-    assert travel.unit([(sk.neutral(), motion, turns, still)]) == 0.0
+    assert stride.unit([(sk.neutral(), back, turns, places / 7)]) == 0.0
+    assert stride.unit([(sk.neutral(), motion, turns, still)]) == 0.0
 
 
 def test_corners_keep_their_names_and_stay_off_people() -> None:
