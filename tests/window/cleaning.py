@@ -104,7 +104,7 @@ def floor_by_a_click() -> Iterator[float]:
     call(bpy.ops.mesh.primitive_cube_add, True, size=1.0, location=(0.0, 0.0, 0.0))
     box = bpy.context.object
     foot = addon("cleaning.world").lowest_at(
-        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(bpy.context.scene)
+        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(entry())
     )
     box.location = (foot[0], foot[1] - 0.2, -0.2)
     box.scale = (1.0, 1.0, 0.8)  # its top is at 0.2 m
@@ -126,7 +126,7 @@ def floor_by_a_click() -> Iterator[float]:
     subprocess.run(["xdotool", "click", "1"], check=True)
     yield 1.0
     after = addon("cleaning.world").lowest_at(
-        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(bpy.context.scene)
+        addon("cleaning.stage").placed(bpy.context.scene, entry()), addon("cleaning.operators").now(entry())
     )
     log("the lowest foot came to", after)
     assert abs(after[2] - 0.2) < 0.01
