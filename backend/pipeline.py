@@ -147,7 +147,7 @@ def _replay(run: Run, live: LiveView) -> None:
     """Show and tell again what is in the store."""
     for code, what in run.store.warnings:
         run.progress.warn(code, what)
-    for done, (time, sightings, cut) in enumerate(run.store.replay(), 1):
+    for done, (time, sightings, cut) in enumerate(run.store.replay() if run.progress.watched else (), 1):
         live.add(time, sightings, cut)
         _tick(run, done)
 

@@ -119,14 +119,24 @@ class VideoReader:
         self.info, self._times = _inspect(Path(path))
         self.warnings: list[tuple[str, str]] = []
         self._start, self._end, self._fps, self._first = start or 0.0, end, fps, first_frame
-        last = self.info.duration
-        if self._start < 0 or self._start >= last or (end is not None and end <= self._start):
-            span = f"{self._start:g} s to {'the end' if end is None else f'{end:g} s'}"
-            raise MocapError("range-outside", f"{self.info.path.name} lasts {last:.2f} s: there is no {span} in it.")
+        if not self._in_range():
+            span = f"from {self._start:g} s to {'the end' if end is None else f'{end:g} s'}"
+            what = f"{self.info.path.name} lasts {self.info.duration:.2f} s: it has no picture {span}."
+            raise MocapError("range-outside", what)
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(_PREFETCH)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._produce, name="decode", daemon=True)
         self._thread.start()
+
+    def _in_range(self) -> bool:
+        """Whether there is any picture in the range, as far as is known before it is read."""
+        end = np.inf if self._end is None else self._end
+        if self._start < 0 or self._start >= self.info.duration or end <= self._start:
+            return False
+        if self._times is None:
+            return True
+        shown = self._times - self._times[0] + 1e-6
+        return bool(((shown >= self._start) & (shown < end)).any())
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._stop.is_set():

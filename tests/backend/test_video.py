@@ -168,7 +168,15 @@ def test_thinning_begins_with_the_first_picture_of_the_range(clip: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "span", [{"start": 5.0}, {"start": 0.5, "end": 0.5}, {"start": -1.0}, {"start": 0.2, "end": 0.1}]
+    "span",
+    [
+        {"start": 5.0},
+        {"start": 0.5, "end": 0.5},
+        {"start": -1.0},
+        {"start": 0.2, "end": 0.1},
+        {"start": 0.785},  # within the last picture
+        {"start": 0.405, "end": 0.415},  # between two
+    ],
 )
 def test_a_span_outside_the_clip_is_refused(clip: Path, span: dict[str, float]) -> None:
     assert code_of(clip, **span) == "range-outside"
