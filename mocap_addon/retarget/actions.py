@@ -17,7 +17,8 @@ from . import euler, reduce
 from .blender import Switches, has_switch
 from .model import Retargeted, Rig
 
-MARK = "video_mocap_retarget"  # custom property of our actions: JSON with take, its file, character, the name we gave
+# Custom property of our actions: JSON with take, its file, character, the mesh whose mouth it moves, the name we gave.
+MARK = "video_mocap_retarget"
 PLACES = 0.001  # metres by which reducing keys may move a bone's location
 
 
@@ -38,21 +39,24 @@ def action_name(take: str, character: str) -> str:
     return f"{take} → {character}"
 
 
-def find(take: str, armature: bpy.types.Object, file: str = "") -> bpy.types.Action | None:
-    """The action that this take has on this character.
+def find(
+    take: str, armature: bpy.types.Object, file: str = "", mesh: bpy.types.Object | None = None
+) -> bpy.types.Action | None:
+    """The action that this take has on this character's bones, or on the shape keys of one of its meshes.
 
     Copies that the user made carry our mark too: the one that still has the name that we gave is ours. What another
     object plays, and this one does not, is that one's: characters may be renamed, and their names used again. Another
     file with that name is another take; where it is gone, it is taken to be the same one, moved.
     """
-    wanted = {"take": take, "character": armature.name}
+    wanted = {"take": take, "character": armature.name, "mesh": mesh.name if mesh else None}
+    player, players = (mesh.data.shape_keys, bpy.data.shape_keys) if mesh else (armature, bpy.data.objects)
     marked = []
     for action in bpy.data.actions:
         if MARK in action and action.library is None:
             told = json.loads(action[MARK])
             before = told.get("file", "")
             mine = {key: told.get(key) for key in wanted} == wanted and (before == file or not Path(before).is_file())
-            if mine and (_plays(armature, action) or not any(_plays(other, action) for other in bpy.data.objects)):
+            if mine and (_plays(player, action) or not any(_plays(other, action) for other in players)):
                 marked.append((before != file, told.get("name") != action.name, action.name, action))
     return min(marked)[-1] if marked else None
 
@@ -69,6 +73,22 @@ def retime_strips(scene: bpy.types.Scene) -> None:
         for armature in scene.objects:
             for strip in _refresh_strips(armature, action):
                 strip.frame_end = strip.frame_start + (strip.action_frame_end - strip.action_frame_start) * strip.scale
+
+
+def begin(
+    take: str, armature: bpy.types.Object, file: str = "", mesh: bpy.types.Object | None = None
+) -> tuple[bpy.types.Action, bpy.types.Action | bpy.types.ActionChannelbag]:
+    """The action that this take has, found or new, played from now on, and what holds its curves; as for `find`."""
+    action = find(take, armature, file, mesh)
+    if action is None:
+        action = bpy.data.actions.new(action_name(take, armature.name) + (" · mouth" if mesh else ""))
+        mesh_name = mesh.name if mesh else None
+        mark = {"take": take, "character": armature.name, "mesh": mesh_name, "name": action.name}
+    else:
+        mark = json.loads(action[MARK])
+    action[MARK] = json.dumps(mark | {"file": file}, ensure_ascii=False)
+    action.use_fake_user = True
+    return action, compat.curve_owner(action, mesh.data.shape_keys if mesh else armature)
 
 
 def write(
@@ -88,15 +108,7 @@ def write(
     are kept, also when nothing uses them any more.
     """
     _keep_others(armature)
-    action = find(take, armature, file)
-    if action is None:
-        action = bpy.data.actions.new(action_name(take, armature.name))
-        mark = {"take": take, "character": armature.name, "name": action.name}
-    else:
-        mark = json.loads(action[MARK])
-    action[MARK] = json.dumps(mark | {"file": file}, ensure_ascii=False)
-    action.use_fake_user = True
-    owner = compat.curve_owner(action, armature)
+    action, owner = begin(take, armature, file)
     owner.fcurves.clear()
     index = rig.index
     metre = 1.0 / max(float(np.cbrt(abs(np.linalg.det(rig.world[:3, :3])))), 1e-9)  # in object units
@@ -141,15 +153,15 @@ def _keep_others(armature: bpy.types.Object) -> None:
         action.use_fake_user = True
 
 
-def strips_of(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:
+def strips_of(player: bpy.types.ID, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:
     """The strips that play an action."""
-    animation = armature.animation_data
+    animation = player.animation_data
     return [s for track in animation.nla_tracks for s in track.strips if s.action == action] if animation else []
 
 
-def _plays(body: bpy.types.Object, action: bpy.types.Action) -> bool:
-    animation = body.animation_data
-    return animation is not None and (animation.action == action or bool(strips_of(body, action)))
+def _plays(player: bpy.types.ID, action: bpy.types.Action) -> bool:
+    animation = player.animation_data
+    return animation is not None and (animation.action == action or bool(strips_of(player, action)))
 
 
 def _refresh_strips(armature: bpy.types.Object, action: bpy.types.Action) -> list[bpy.types.NlaStrip]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...backend.core.errors import MocapError
 from .. import camera, files
-from . import actions, blender, calibration, presets, recognise, roles, root, solve, sources, table
+from . import actions, blender, calibration, mouth, presets, recognise, roles, root, solve, sources, table
 from .actions import Keying
 from .model import Mapping, Options, Rig, SourceMotion
 from .pose import Chain
@@ -145,9 +145,9 @@ def retarget(
 ) -> Outcome:
     """Put a motion onto a character as an action of its own.
 
-    take: name of the motion, file: where it is from; the same take on the same character replaces its action. Rest
-    pose, constraints, scale, mode and selection stay as they are. Raises MocapError rig-locked, rig-unknown or
-    range-outside.
+    take: name of the motion, file: where it is from; the same take on the same character replaces its action. Without
+    a jaw bone, shape keys open the mouth. Rest pose, constraints, scale, mode and selection stay as they are. Raises
+    MocapError rig-locked, rig-unknown or range-outside.
     """
     notes = []
     chosen = armature
@@ -168,7 +168,11 @@ def retarget(
     channels = measured.in_channels(channels)
     path = str(file.resolve()) if file else ""
     action = actions.write(armature, take, frames, channels, measured.rig, switches, keying, path)
-    action[camera.RATE] = camera.scene_rate(scene)
+    opening = np.zeros(len(frames)) if "jaw" in mapping.bones else mouth.opening_of(motion)
+    mouths, skipped = mouth.write(armature, take, frames, opening, keying, path)
+    notes += skipped
+    for written in (action, *mouths):
+        written[camera.RATE] = camera.scene_rate(scene)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1])))
     return Outcome(action, armature, notes)
 

@@ -61,7 +61,7 @@ def _alone(scene: bpy.types.Scene, armature: bpy.types.Object) -> Iterator[None]
         for name in ("system", "scale_length", "length_unit"):
             setattr(stage.unit_settings, name, getattr(scene.unit_settings, name))
         stage.frame_start, stage.frame_end = _played(armature, scene)
-        for part in _with_parents([armature, *_skins(armature)]):
+        for part in _with_parents([armature, *skins(armature)]):
             stage.collection.objects.link(part)
         layer = stage.view_layers[0]
         layer.objects.active = armature
@@ -86,7 +86,7 @@ def _played(armature: bpy.types.Object, scene: bpy.types.Scene) -> tuple[int, in
     return math.floor(min(first for first, _ in spans)), math.ceil(max(last for _, last in spans))
 
 
-def _skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
+def skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
     """Meshes that the armature deforms, and those below it or below them."""
     deformed = [
         mesh for mesh in bpy.data.objects if any(m.type == "ARMATURE" and m.object == armature for m in mesh.modifiers)
