@@ -83,7 +83,6 @@ class LiveView:
             return
         if cut:
             self.finish()
-            self._people.clear()  # nobody is followed across a cut
             self._camera = self._level
         for track, observation in sightings:
             person = self._people.setdefault(track, LivePerson())

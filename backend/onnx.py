@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from .networks import model_path
+
+# Its wheels tell Microsoft which machine runs what; nothing is sent from here, and nothing left in the home folder.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime  # reads that when it is loaded
 
 
 class Network:

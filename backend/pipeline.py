@@ -245,8 +245,10 @@ def choose_people(run: Run) -> list[int]:
     elif run.choice.track is not None:
         chosen = choose_tracks(run.choice, _summary(everyone))
     else:
-        enough = {shot.number: min(glimpse, shot.rows.stop - shot.rows.start) for shot in run.store.shots()}
-        lasting = {track: seen for track, seen in everyone.items() if seen.frames >= enough[seen.shot]}
+        lasting = {track: seen for track, seen in everyone.items() if seen.frames >= glimpse}
+        if not lasting:  # a still, or a clip that is no longer than a glimpse itself
+            lengths = {shot.number: shot.rows.stop - shot.rows.start for shot in run.store.shots()}
+            lasting = {track: seen for track, seen in everyone.items() if seen.frames >= lengths[seen.shot]}
         if not lasting:
             longest = max(everyone, key=lambda track: (everyone[track].frames, everyone[track].size))
             lasting = {longest: everyone[longest]}

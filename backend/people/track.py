@@ -24,8 +24,8 @@ _STILL = 0.04  # of the region's side: motion from frame to frame that the regio
 @dataclass(eq=False)
 class Track:
     """pose: as last seen; velocity (33, 2): of the landmarks, pixels a second; colours: of the torso;
-    limbs: usual lengths of the bones; consistency: of the last look; credit: extra looks that this person may still
-    cost; supported: when the detector last found them;
+    limbs: usual lengths of the bones; consistency: of the last look; size: over all looks, as in `store.Seen`;
+    credit: extra looks that this person may still cost; supported: when the detector last found them;
     hand_pause: frames since a missing hand was looked for."""
 
     number: int
@@ -35,6 +35,7 @@ class Track:
     consistency: float
     velocity: Array = field(default_factory=lambda: np.zeros((33, 2)))
     limbs: Array = field(init=False)
+    size: float = field(init=False)
     lost: bool = False
     credit: float = 8.0
     supported: float = field(init=False)
@@ -44,6 +45,7 @@ class Track:
 
     def __post_init__(self) -> None:
         self.limbs, self.supported = limb_lengths(self.pose.world), self.time
+        self.size = self.pose.roi.side * self.consistency
 
     def drift(self, time: float) -> Array:
         """How far (2,) pixels the body as a whole should have moved since it was last seen."""
@@ -82,6 +84,7 @@ class Track:
             share = _TRUST_MET if met else _TRUST
             self.velocity = (1 - share) * self.velocity + share * moved
         self.pose, self.consistency, self.time, self.lost = pose, consistency, time, False
+        self.size += pose.roi.side * consistency
         if consistency > 0.6 and not met:
             self.colours = 0.95 * self.colours + 0.05 * torso_colours(rgb, pose.points)
             self.limbs = 0.95 * self.limbs + 0.05 * limb_lengths(pose.world)

@@ -236,13 +236,14 @@ class BlazePoseTracker:
             self._next_number += 1
 
     def _admitted(self, new: list[Track]) -> list[Track]:
-        """Those newcomers, in their order, whom there is room for: the largest. Somebody much larger than one who is
-        followed takes that one's place."""
-        present = [t for t in self._tracks if not t.lost]
+        """Those newcomers, in their order, whom there is room for: the largest. Those who lead so far stay; of the
+        others who are followed, the smallest leave their places to somebody much larger."""
+        present = sorted((t for t in self._tracks if not t.lost), key=lambda t: -t.size)
         if self._most is None or len(present) + len(new) <= self._most:
             return new
-        sides = {id(t): t.pose.roi.side * (_LARGER if t in present else 1.0) for t in (*present, *new)}
-        stay = sorted((*present, *new), key=lambda t: -sides[id(t)])[: self._most]
+        sure, others = present[: self._most - _SPARE], present[self._most - _SPARE :]
+        sides = {id(t): t.pose.roi.side * (_LARGER if t in others else 1.0) for t in (*others, *new)}
+        stay = [*sure, *sorted((*others, *new), key=lambda t: -sides[id(t)])][: self._most]
         self._tracks = [t for t in self._tracks if t.lost or t in stay]
         return [t for t in new if t in stay]
 

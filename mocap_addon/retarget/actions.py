@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ...backend.core.rotations import Array
-from .. import compat, keys
+from .. import compat, keys, paths
 from . import euler, reduce
 from .blender import Switches, has_switch
 from .model import Retargeted, Rig
@@ -54,10 +53,11 @@ def find(
     for action in bpy.data.actions:
         if MARK in action and action.library is None:
             told = json.loads(action[MARK])
-            before = told.get("file", "")
-            mine = {key: told.get(key) for key in wanted} == wanted and (before == file or not Path(before).is_file())
+            before = paths.absolute(told.get("file", ""))
+            moved = before != paths.absolute(file)
+            mine = {key: told.get(key) for key in wanted} == wanted and not (moved and before.is_file())
             if mine and (_plays(player, action) or not any(_plays(other, action) for other in players)):
-                marked.append((before != file, told.get("name") != action.name, action.name, action))
+                marked.append((moved, told.get("name") != action.name, action.name, action))
     return min(marked)[-1] if marked else None
 
 
@@ -104,11 +104,12 @@ def write(
     """The motion as an action of the character, which plays it now; an earlier one of the same take is written anew.
 
     take: name of the motion. frames: (T,) scene frames. switches: properties that are set at the first frame, as are
-    channels of one row. file: path of the motion, if it is from one. Locked channels get no keys. Actions of others
-    are kept, also when nothing uses them any more.
+    channels of one row. file: of the motion, as `paths.stored` names it, if it is from one. Locked channels get no
+    keys. Actions of others are kept, also when nothing uses them any more.
     """
     _keep_others(armature)
     action, owner = begin(take, armature, file)
+    _let_go(armature, {curve.data_path for curve in owner.fcurves}, channels)
     owner.fcurves.clear()
     index = rig.index
     metre = 1.0 / max(float(np.cbrt(abs(np.linalg.det(rig.world[:3, :3])))), 1e-9)  # in object units
@@ -143,6 +144,14 @@ def write(
 def _kept(keying: Keying, rows: Callable[[float], NDArray[np.int_]], count: int) -> NDArray[np.int_]:
     """Rows that get a key; curves go straight from key to key, so leaving out the others is all there is to it."""
     return np.arange(count) if keying.bound is None or count < 3 else rows(keying.bound)
+
+
+def _let_go(armature: bpy.types.Object, moved: set[str], channels: Retargeted) -> None:
+    """Bones that the action has moved so far, and will not move any more, are not left as they were shown last."""
+    for bone in armature.pose.bones:
+        path = f'pose.bones["{bpy.utils.escape_identifier(bone.name)}"].'
+        if bone.name not in channels and any(known.startswith(path) for known in moved):
+            bone.matrix_basis.identity()
 
 
 def _keep_others(armature: bpy.types.Object) -> None:

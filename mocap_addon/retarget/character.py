@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 
 from ...backend.core.errors import MocapError
-from .. import camera, files
+from .. import camera, files, paths
 from . import actions, blender, calibration, mouth, presets, recognise, roles, root, solve, sources, table
 from .actions import Keying
 from .model import Mapping, Options, Rig, SourceMotion
@@ -166,7 +166,7 @@ def retarget(
     if span.whole:
         frames = np.round(frames)
     channels = measured.in_channels(channels)
-    path = str(file.resolve()) if file else ""
+    path = paths.stored(file.resolve()) if file else ""
     action = actions.write(armature, take, frames, channels, measured.rig, switches, keying, path)
     opening = np.zeros(len(frames)) if "jaw" in mapping.bones else mouth.opening_of(motion)
     mouths, skipped = mouth.write(armature, take, frames, opening, keying, path)

@@ -92,7 +92,13 @@ def skins(armature: bpy.types.Object) -> list[bpy.types.Object]:
         mesh for mesh in bpy.data.objects if any(m.type == "ARMATURE" and m.object == armature for m in mesh.modifiers)
     ]
     hanging = [child for body in (armature, *deformed) for child in body.children_recursive]
-    return [mesh for mesh in dict.fromkeys(deformed + hanging) if mesh.type == "MESH" and mesh.users_scene]
+    return [mesh for mesh in dict.fromkeys(deformed + hanging) if mesh.users_scene and _is_skin(mesh, armature)]
+
+
+def _is_skin(mesh: bpy.types.Object, armature: bpy.types.Object) -> bool:
+    """Whether a mesh is not that of somebody else, a rider, say."""
+    deforming = {modifier.object for modifier in mesh.modifiers if modifier.type == "ARMATURE"} - {None}
+    return mesh.type == "MESH" and (not deforming or armature in deforming)
 
 
 def _with_parents(parts: list[bpy.types.Object]) -> list[bpy.types.Object]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...backend.core import rotations, skeleton
 from ...backend.core.rotations import Array
-from .. import keys
+from .. import compat, keys
 from . import actions, reduce
 from .actions import Keying
 from .character_export import skins
@@ -76,10 +76,18 @@ def _is_taken(key: bpy.types.Key, shape: bpy.types.ShapeKey) -> bool:
 
 
 def _shut(shape: bpy.types.ShapeKey, written: bpy.types.Action | None) -> None:
-    """No take of ours goes on talking; what was written for this one is removed."""
-    animation = shape.id_data.animation_data
-    if animation and animation.action and actions.MARK in animation.action:
-        animation.action = None
-        shape.value = 0.0
+    """No take of ours goes on talking; what was written for this one goes, but for what a user has keyed beside it."""
+    key = shape.id_data
+    played = key.animation_data.action if key.animation_data else None
+    if played and actions.MARK not in played:
+        return
+    if played:
+        key.animation_data.action = None
     if written:
-        bpy.data.actions.remove(written)
+        owner = compat.curve_owner(written, key)
+        if curve := owner.fcurves.find(shape.path_from_id("value")):
+            owner.fcurves.remove(curve)
+        if not owner.fcurves:
+            bpy.data.actions.remove(written)
+    if played or written:
+        shape.value = 0.0

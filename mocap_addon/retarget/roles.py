@@ -30,6 +30,11 @@ def joint_of(role: str) -> str:
     return role + "_smplhf" if role.endswith("_eye") else role
 
 
+def of_finger(role: str) -> bool:
+    """Whether a role is that of a finger's bone."""
+    return role[:-1].endswith(skeleton.FINGERS)
+
+
 def follows(rows: dict[str, list[int]], fingers: bool = True) -> dict[int, Follows]:
     """Row of each mapped bone -> what it follows. rows: role -> rows of its bones.
 
@@ -39,7 +44,7 @@ def follows(rows: dict[str, list[int]], fingers: bool = True) -> dict[int, Follo
     out: dict[int, Follows] = {}
     for role, found in rows.items():
         count = len(found)
-        if role.endswith(CONTROLS) or role[:-1].endswith(skeleton.FINGERS):
+        if role.endswith(CONTROLS) or of_finger(role):
             continue
         for k, row in enumerate(found):
             if role == "spine":

@@ -33,8 +33,10 @@ class _Target:
         mapped = set(sum(self.rows.values(), []))
         named = {role: [index[bone] for bone in bones if bone in index] for role, bones in mapping.twists.items()}
         self.twists = {role: [row for row in bones if row not in mapped] for role, bones in named.items() if bones}
-        ik = [row for role, rows in self.rows.items() if role.endswith(roles.IK) for row in rows]
-        self.own = (mapped | set(sum(self.twists.values(), []))) - set(ik)
+        others = {row for role, rows in self.rows.items() if role.endswith(roles.IK) for row in rows}
+        if not options.fingers:  # the user's own
+            others |= {row for role, rows in self.rows.items() if roles.of_finger(role) for row in rows}
+        self.own = (mapped | set(sum(self.twists.values(), []))) - others
         controls = [rows[0] for role, rows in self.rows.items() if role.endswith(roles.CONTROLS)]
         self.chain = Chain(rig, [*self.follows, *sum(self.twists.values(), []), *controls])
 
@@ -74,8 +76,8 @@ def retarget(source: SourceMotion, rig: Rig, mapping: Mapping, options: Options 
     """Bone -> channels. Only mapped bones are written, and a bone above the pelvis if the pelvis cannot be moved.
 
     Rotations are bases (T, 4), sign-continuous, whatever the bone's rotation mode; locations are in the bone's own
-    location space. Locked channels stay at rest. Mapped bones without a task (the root while the hips carry all,
-    fingers that are left alone) have one row, at rest; IK controls are written with `options.ik_controls` alone.
+    location space. Locked channels stay at rest. A mapped bone without a task, such as the root while the hips
+    carry all, has one row, at rest; fingers and IK controls are written with `options.fingers` and `ik_controls` alone.
     """
     options = options or Options()
     if "pelvis" not in calibration.rows_of(rig, mapping):

@@ -226,3 +226,23 @@ def test_an_exported_character_opens_its_mouth(bpy, addon, retarget, rig, talk, 
     curves = [curve for action in bpy.data.actions for curve in addon.compat.curves(action)]
     (curve,) = (curve for curve in curves if curve.data_path == 'key_blocks["jawOpen"].value')
     assert [curve.evaluate(frame) for frame in curve.range()] == pytest.approx([0.0, 1.0], abs=1e-3)
+
+
+def test_a_mouth_that_is_shut_again_leaves_other_keys_of_the_face(bpy, addon, retarget, rig, talk):
+    mesh = skin(bpy, rig, "jawOpen", "eyeBlinkLeft")
+    put(bpy, retarget, rig, talk)
+    blocks = mesh.data.shape_keys.key_blocks
+    for frame, shut in ((1, 0.0), (9, 1.0)):
+        blocks["eyeBlinkLeft"].value = shut
+        blocks["eyeBlinkLeft"].keyframe_insert("value", frame=frame)
+    put(bpy, retarget, rig, talking(addon, np.zeros(40)))
+    assert value(bpy, mesh, "eyeBlinkLeft", 9) == pytest.approx(1.0) and value(bpy, mesh, "jawOpen", 20) == 0.0
+
+
+def test_a_rider_keeps_silent(bpy, addon, retarget, rig, talk):
+    rider = rigs.build(addon, bpy)
+    rider.parent = rig
+    face, own = skin(bpy, rider, "jawOpen"), skin(bpy, rig, "jawOpen")
+    face.parent = rider
+    put(bpy, retarget, rig, talk)
+    assert face.data.shape_keys.animation_data is None and own.data.shape_keys.animation_data.action

@@ -290,6 +290,20 @@ def test_bones_without_a_task_do_not_stay_as_they_were_shown_last(bpy, addon, re
     assert rig.pose.bones["root"].location.length == 0.0
 
 
+def test_fingers_that_are_left_alone_are_the_users_own(bpy, addon, retarget, motion):
+    rig = rigs.build(addon, bpy)
+    finger = rig.pose.bones["mixamorig:LeftHandIndex1"]
+    put(bpy, retarget, rig, motion)  # moves them
+    rigs.posed(bpy, rig, 30.0)
+    put(bpy, retarget, rig, motion, fingers=False)
+    assert finger.matrix_basis == Matrix.Identity(4)
+    fist = Matrix.Rotation(1.2, 4, "X")
+    finger.matrix_basis = fist
+    put(bpy, retarget, rig, motion, fingers=False)
+    rigs.posed(bpy, rig, 30.0)
+    assert np.allclose(np.array(finger.matrix_basis), np.array(fist), atol=1e-5)
+
+
 LEGS = ("mixamorig:LeftUpLeg", "mixamorig:RightUpLeg")
 
 

@@ -4,6 +4,9 @@ fails here is a worse network, not a bad day."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,7 @@ from backend.evaluation.metrics import angle_between
 from backend.world.ground import upright_camera
 from backend.world.steady import steadied
 
+ROOT = Path(__file__).parents[2]
 USUAL = 9
 CLIPS = chains.read_clips(Path(__file__).parents[1] / "golden" / "motion_clips.npz")
 FULL = "lifter + footmr + orientcorrect"
@@ -76,6 +80,14 @@ def test_people_lean_less_wrongly_once_it_is_known_which_way_is_up() -> None:
 
 
 @pytest.mark.parametrize("stage", ["body", "feet", "orient"])
+def test_running_a_network_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
+    """ONNX Runtime's wheels would collect there what they send."""
+    run = "from backend.onnx import Network; Network('orient')"
+    home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME")}
+    subprocess.run([sys.executable, "-c", run], cwd=ROOT, env={**os.environ, **home}, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_network_that_is_not_there_is_an_obstacle_that_says_so(
     stage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

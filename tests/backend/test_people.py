@@ -157,8 +157,9 @@ def test_when_there_is_no_room_for_all_the_largest_are_followed() -> None:
     small, tall = [somebody(60.0 + k) for k in range(room + 1)], somebody(150.0)
     assert tracker._admitted([*small, tall]) == [*small[2:], tall]
     tracker._tracks = small[:room]
+    small[0].size = 1000.0  # who has been there for long leads, however small
     assert tracker._admitted([somebody(65.0)]) == [] and tracker._tracks == small[:room]
-    assert tracker._admitted([tall]) == [tall] and tracker._tracks == small[1:room]
+    assert tracker._admitted([tall]) == [tall] and tracker._tracks == [small[0], *small[2:room]]
 
 
 @pytest.fixture(scope="module")

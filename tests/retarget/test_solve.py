@@ -215,8 +215,8 @@ def test_only_what_is_mapped_is_written() -> None:
     assert not [bone for bone in written if "holder" in bone]
     assert solve.retarget(random_motion(1), rig, Mapping(), Options()) == {}
     without = solve.retarget(random_motion(1), rig, mapping, Options(fingers=False))
-    assert without.keys() == written.keys()
-    np.testing.assert_array_equal(without["left index 0"].rotation, [rotations.IDENTITY])
+    fingers = {bone for bone in written if any(finger in bone for finger in skeleton.FINGERS)}
+    assert fingers and without.keys() == written.keys() - fingers
 
 
 def test_a_pelvis_that_cannot_be_moved_leaves_it_to_the_bone_above() -> None:
