@@ -79,7 +79,6 @@ def test_people_lean_less_wrongly_once_it_is_known_which_way_is_up() -> None:
     assert np.quantile(after, 0.95) < 0.95 * np.quantile(before, 0.95)
 
 
-@pytest.mark.parametrize("stage", ["body", "feet", "orient"])
 def test_running_a_network_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
     """ONNX Runtime's wheels would collect there what they send."""
     run = "from backend.onnx import Network; Network('orient')"
@@ -88,6 +87,7 @@ def test_running_a_network_leaves_nothing_in_the_home_folder(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("stage", ["body", "feet", "orient"])
 def test_a_network_that_is_not_there_is_an_obstacle_that_says_so(
     stage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
