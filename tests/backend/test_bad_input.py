@@ -129,6 +129,13 @@ def test_a_person_for_a_few_frames_only(tmp_path, folder, demo_clip, fps, count,
     assert ("[short-take]" in told) == warned
 
 
+def test_a_stray_picture_at_the_beginning_is_no_take(tmp_path, folder, demo_clip):
+    man = list(person_pictures(demo_clip, 12))
+    turned = np.ascontiguousarray(np.rot90(man[0], 2))
+    take, told = captured(write_video(tmp_path / "stray.mp4", [turned, *man]), folder / "take.npz")
+    assert take["frames"][0] == 1 and len(take) == 12 and "[video-cut]" in told and "[short-take]" not in told
+
+
 def test_a_still_gives_a_take_of_everyone(tmp_path, folder, demo_clip):
     (man,) = person_pictures(demo_clip, 1)
     still = write_video(tmp_path / "still.mp4", [np.concatenate([man, man[:, ::-1]], axis=1)])
