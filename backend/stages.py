@@ -7,7 +7,7 @@ camera space is x right, y down, z forward, metres; rotations are quaternions (w
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -130,6 +130,11 @@ class Motion:
     still: Array | None = None
     beside: Array | None = None
     eye: Array | None = None
+
+    def rows(self, rows: NDArray[np.intp]) -> Motion:
+        """Some of the frames."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[rows] for name, values in told.items() if values is not None})
 
 
 class BodySolver(Protocol):

@@ -10,6 +10,7 @@ The same function, `main`, can be called where Blender is a Python module.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ import bpy
 from ..backend.core.errors import MocapError
 from . import environment, files, preferences
 from .capture import Capture, Request
+from .job import on_interrupt
 from .retarget import command
 from .setup import operators as setup
 
@@ -32,11 +34,16 @@ def main(arguments: list[str]) -> int:
     except SystemExit as stop:  # argparse's own way to say that it has printed its text
         return int(stop.code or 0)
     try:
-        options.run(options)
-    except MocapError as error:
-        print(f"Error: {error}", file=sys.stderr, flush=True)
-        return error.exit_status
-    return 0
+        with on_interrupt(signal.default_int_handler):
+            options.run(options)
+    except KeyboardInterrupt:
+        error = MocapError("cancelled", "The command was cancelled.", "Run it again.")
+    except MocapError as failure:
+        error = failure
+    else:
+        return 0
+    print(f"Error: {error}", file=sys.stderr, flush=True)
+    return error.exit_status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,9 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _capture(options: argparse.Namespace) -> None:
     blend = options.blend.absolute()
-    if not blend.parent.is_dir():
-        raise MocapError("output-unwritable", f"There is no folder {blend.parent}.")
-    python = environment.find(options.python or preferences.get().python, files.user_folder())
+    files.check_output(blend, "--blend", ".blend")
+    python = environment.find(preferences.get().python, files.user_folder(), options.python)
     request = Request(
         video=options.video.absolute(),
         output=(options.take or blend.with_suffix(".npz")).absolute(),
@@ -79,7 +85,7 @@ def _capture(options: argparse.Namespace) -> None:
     capture = Capture(python, request, scene)
     _watch(capture)
     if scene.video_mocap.takes:  # after an error too: what was computed is kept
-        bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+        files.save(blend)
         print(f"{blend}: {', '.join(entry.name for entry in scene.video_mocap.takes)}", file=sys.stderr)
     if capture.error:
         if capture.log and capture.error.exit_status in (1, 5):
@@ -97,11 +103,13 @@ def _engines(choices: list[str]) -> dict[str, str]:
 def _watch(capture: Capture) -> None:
     """Run the capture; a line for every tenth of a stage. Ctrl-C cancels it and keeps what there is."""
     told, told_warnings = None, 0
+    heard: list[int] = []  # signals; not an exception, which would break off whatever step it comes in
     steps = capture.steps()
-    while True:
-        try:
-            if next(steps, "end") == "end":
-                return
+    with on_interrupt(lambda number, frame: heard.append(number)):
+        while next(steps, "end") != "end":
+            if heard:
+                capture.cancel()
+                heard.clear()
             tenth = 10 * capture.done // capture.total if capture.total else 0
             if told != (capture.stage, tenth) and capture.stage:
                 told = (capture.stage, tenth)
@@ -110,5 +118,3 @@ def _watch(capture: Capture) -> None:
                 print(f"Warning: {warning}", file=sys.stderr, flush=True)
             told_warnings = len(capture.warnings)
             time.sleep(0.01)
-        except KeyboardInterrupt:
-            capture.cancel()

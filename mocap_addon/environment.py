@@ -30,34 +30,38 @@ def managed_python(folder: Path) -> Path:
 
 
 def is_managed(preference: str, folder: Path) -> bool:
-    """Whether that environment is the one to use: the user has named no other Python that is there."""
-    named = os.environ.get(VARIABLE)
-    return not preference and not (named and Path(named).is_file())
+    """Whether that environment is the one to use: the user has named no other Python."""
+    return not preference and not os.environ.get(VARIABLE)
 
 
-def locate(preference: str, folder: Path) -> list[Path]:
-    """The interpreters that are there, best first; nothing is run. One set by the user is the only candidate.
+def locate(preference: str, folder: Path, option: str = "") -> list[Path]:
+    """The interpreters that are there, best first; nothing is run. One named by the user is the only candidate.
 
-    preference: path from the preferences, or "". folder: the extension's user folder.
+    preference: path from the preferences, or "". folder: the extension's user folder. option: of the command line.
     Raises MocapError python-missing when there is none.
     """
-    named = os.environ.get(VARIABLE)
-    wanted = [Path(preference)] if preference else [*([Path(named)] if named else []), managed_python(folder)]
-    found = [path for path in wanted if path.is_file()]
-    if not found:
-        if preference:
-            raise MocapError("python-missing", f"The preferences name a Python that is not there: {preference}.")
+    for named, who in (
+        (option, "The option --python names"),
+        (preference, "The preferences name"),
+        (os.environ.get(VARIABLE), f"The variable {VARIABLE} names"),
+    ):
+        if named:
+            python = Path(named).absolute()  # the backend runs in a folder of its own; never resolved: venvs are links
+            if not python.is_file():
+                raise MocapError("python-missing", f"{who} a Python that is not there: {python}.", "Correct the path.")
+            return [python]
+    if not managed_python(folder).is_file():
         raise MocapError("python-missing", "The capture is not set up yet.")
-    return found
+    return [managed_python(folder)]
 
 
-def find(preference: str, folder: Path) -> Path:
+def find(preference: str, folder: Path, option: str = "") -> Path:
     """The first Python that can run the backend; see `locate`.
 
     Raises MocapError python-missing when there is none, python-broken when none of those found will do.
     """
     problems = []
-    for python in locate(preference, folder):
+    for python in locate(preference, folder, option):
         problem = _problem(python, python.stat().st_mtime)
         if not problem:
             return python

@@ -7,10 +7,13 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ..backend.core import protocol
 from ..backend.core.errors import MocapError
@@ -42,6 +45,34 @@ def popen_options() -> dict[str, object]:
     return {"start_new_session": True}
 
 
+def open_log(log: Path) -> tuple[Path, IO[bytes]]:
+    """Begin a log file; -> where it is and the file. One that cannot be written goes to a temporary folder, so that
+    work goes on."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log, log.open("wb")
+    except OSError:
+        log = Path(tempfile.mkdtemp(prefix="video-mocap-"), log.name)
+        return log, log.open("wb")
+
+
+@contextmanager
+def on_interrupt(react: Callable[..., object]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM call `react` meanwhile: Blender takes them for itself, and Python would never hear of them.
+
+    Only in the main thread, which alone may ask for that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, react) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # None: it was Blender's own
+
+
 class Job:
     """A running backend. `receive` gives its messages; the last one is always one `done` or one `error`,
     also when the child dies, hangs, talks nonsense or is cancelled.
@@ -49,13 +80,12 @@ class Job:
 
     def __init__(self, python: Path, request: Mapping[str, object], log: Path) -> None:
         """Start the child and send it the request. Raises MocapError python-missing or python-broken."""
-        self.log = log
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._verdict: MocapError | None = None  # why we ended the child ourselves
         self._greeted = self._finished = False
-        log.parent.mkdir(parents=True, exist_ok=True)
+        self.log, errors = open_log(log)
         try:
-            with log.open("wb") as errors:
+            with errors:
                 self._process = subprocess.Popen(
                     command(python, "serve"),
                     stdin=subprocess.PIPE,

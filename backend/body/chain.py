@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.skeleton import Skeleton
 from ..stages import BodySolver, Camera, FootRefiner, Motion, Orienter
+from .pace import paced
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,14 @@ class BodyChain:
 
     def measure(self, observations: NDArray[Any], camera: Camera) -> Skeleton:
         """The person's proportions from (T,) OBSERVATIONs."""
-        return self.body.measure(observations, camera)
+        return self.body.measure(paced(observations)[0], camera)
 
     def solve(self, observations: NDArray[Any], skeleton: Skeleton, camera: Camera) -> Motion:
         """Pose and place the skeleton in every frame, in camera space."""
+        observations, rows = paced(observations)
         motion = self.body.solve(observations, skeleton, camera)
         if self.feet is not None:
             motion = self.feet.refine(motion, observations, camera)
         if self.orienter is not None:
             motion = self.orienter.orient(motion, observations, camera)
-        return motion
+        return motion if len(rows) == len(motion.times) else motion.rows(rows)

@@ -15,6 +15,11 @@ from .landmarks import INDEX as L
 NOISE = np.array([0.004, 0.004, 0.008])  # metres, within a hand
 RELAXED = {"index": 0.25, "middle": 0.3, "ring": 0.35, "pinky": 0.4, "thumb": 0.1}  # radians a joint, hand at rest
 SURE, FADE = 0.5, 0.06  # confidence from which on a hand was seen; seconds
+# Where near and far are mixed up, a hand turns round from one frame to the next. Averages over these times (seconds),
+# in which what is so far off (of a quaternion: 30 degrees; radians) loses its say, as does a palm so far from how the
+# body engine holds it; and how little the pose at rest counts.
+STEADY = (0.2, 0.12, 0.08, 0.05)
+PALM_OFF, FINGER_OFF, PALM_REACH, AT_REST = 0.26, np.radians(25.0), np.radians(100.0), 0.03
 FLEXION = (np.radians(-15.0), np.radians(105.0))
 SPREAD = np.radians(20.0)
 THUMB = np.radians(50.0)
@@ -23,6 +28,32 @@ THUMB = np.radians(50.0)
 def seen(hand: Array, times: Array) -> Array:
     """(T,) 0..1: whether the hand model saw a hand (T, 21, 4) and decides; its say fades in and out."""
     return local_average((hand[..., 3].mean(1) > SURE).astype(float)[:, None, None], times, FADE)[:, 0, 0]
+
+
+def _sure(hand: Array) -> Array:
+    """(T,) 0..1: how surely each frame shows a hand (T, 21, 4) and the way that it faces."""
+    return np.asarray(np.clip((hand[..., 3].mean(1) - SURE) / (1 - SURE), 0.0, 1.0))
+
+
+def _steady(values: Array, sure: Array, rest: Array, times: Array, off: float) -> Array:
+    """Robust averages over time of values (T, N), sure (T,) 0..1, that are drawn a little to rest (T, N); off: how far
+    off a value begins to lose its say."""
+    weight = sure
+    for sigma in STEADY:
+        mean = local_average(values[:, None], times, sigma, weight[:, None])[:, 0]
+        mass = local_average(weight[:, None, None], times, sigma)[:, 0]
+        now = (mass * mean + AT_REST * rest) / (mass + AT_REST)
+        weight = sure / (1 + (np.linalg.norm(values - now, axis=-1) / off) ** 2) ** 2
+    return now
+
+
+def held(palm: Array, hand: Array, times: Array) -> Array:
+    """Palms (T, 4), seen from how the body engine holds them, without jumps; where no hand (T, 21, 4) is seen, as the
+    body engine holds them."""
+    near = rotations.angle_between(rotations.IDENTITY, palm) / PALM_REACH
+    palm = palm * np.where(palm[:, :1] < 0, -1.0, 1.0)
+    rest = np.broadcast_to(rotations.IDENTITY, palm.shape)
+    return rotations.normalize(_steady(palm, _sure(hand) / (1 + near**4), rest, times, PALM_OFF))
 
 
 def palm(points: Array, weights: Array, hand: Array, times: Array, rest: Array, side: str) -> Array:
@@ -50,7 +81,7 @@ def fingers(turned: Array, hand: Array, times: Array, skeleton: Skeleton, side: 
     wrist = turned[:, JOINT[f"{side}_wrist"]]
     points = keep_fast(hand[..., :3].astype(float), times, hand[..., 3].astype(float), NOISE)
     points = _in_own_axes(points, skeleton, side)
-    trust = seen(hand, times)
+    sure = _sure(hand)
     sign = 1.0 if side == "left" else -1.0
     flex_axis, spread_axis = np.array([0.0, 0.0, -sign]), np.array([0.0, 1.0, 0.0])
     for finger in FINGERS:
@@ -66,7 +97,8 @@ def fingers(turned: Array, hand: Array, times: Array, skeleton: Skeleton, side: 
                 turn = _limited(rotations.to_axis_angle(rotations.between(rest[k], bone)), THUMB)
             else:
                 turn = _bend(rest[k], bone, flex_axis, spread_axis, spread=k == 0)
-            turn = trust[:, None] * turn + (1 - trust[:, None]) * RELAXED[finger] * flex_axis
+            relaxed = np.broadcast_to(RELAXED[finger] * flex_axis, turn.shape)
+            turn = _steady(turn, sure, relaxed, times, FINGER_OFF)
             local_sum = rotations.multiply(local_sum, rotations.from_axis_angle(turn))
             turned[:, joint] = rotations.multiply(wrist, local_sum)
 

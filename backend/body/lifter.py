@@ -138,6 +138,7 @@ def with_hands(
         along = rotations.normalize(rest[JOINT[f"{side}_wrist"]] - rest[JOINT[f"{side}_elbow"]])
         bend, _ = rotations.swing_twist(rotations.multiply(rotations.inverse(shoulder), elbow), along)
         palm = hands.palm(points, weights, hand_points[:, s], times, rest, side)
-        palm = rotations.slerp(elbow, palm, hands.seen(hand_points[:, s], times))
+        palm = rotations.multiply(rotations.inverse(elbow), palm)
+        palm = rotations.multiply(elbow, hands.held(palm, hand_points[:, s], times))
         hold_hand(turned, rotations.multiply(shoulder, bend), palm, rest, side)
         hands.fingers(turned, hand_points[:, s], times, skeleton, side)

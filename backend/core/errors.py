@@ -10,7 +10,7 @@ from typing import Any
 
 # code -> (exit status of the command line, what to do). 3: the input, 4: the output, 5: the set-up.
 CODES: dict[str, tuple[int, str]] = {
-    "bad-request": (2, "Check the option against `python -m backend capture --help`."),
+    "bad-request": (2, "Check the option against the command's `--help`."),
     "video-missing": (3, "Check the path; the file may have been moved, renamed or be on a drive that is not connected."),
     "video-is-folder": (3, "Choose a video file inside the folder."),
     "video-unreadable": (3, "Open it in a video player; if that fails too, export it again, for example as H.264 .mp4."),

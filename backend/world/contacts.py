@@ -18,7 +18,6 @@ from ..stages import Camera, Motion
 SPEED = (0.35, 0.60)  # m/s: a contact begins below the first and ends above the second
 LIFT = (0.07, 0.11)  # m above the lowest point of both feet, likewise
 SEEN = 0.3  # confidence of a foot that is in sight
-FLOOR_REACH = 0.2  # m: feet planted this close to the floor stand on it; others on a step, a wall, a stage
 LONG = 0.3  # s: who stands that long shows that there is something to stand on; the top of a jump is shorter
 SAME_LEVEL = 0.1  # m
 FALLS, SOON = 0.02, 0.15  # m, s: the top of a hop is so much higher than what is shortly before or after
@@ -60,9 +59,12 @@ def hysteresis(on: NDArray[np.bool_], off: NDArray[np.bool_]) -> NDArray[np.bool
     return out
 
 
-def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tuple[NDArray[np.uint8], Array]:
+def find_contacts(
+    points: Array, speed: Array, still: Array, times: Array, reach: Array
+) -> tuple[NDArray[np.uint8], Array]:
     """points (T, N, 3) metres, world (floor at z = 0); speed (T, N) m/s; still (T, N) 0..1, how likely a point stands
-    for all that a network knows (0.5: nothing): it makes the limits stricter or wider; times (T,) seconds.
+    for all that a network knows (0.5: nothing): it makes the limits stricter or wider; times (T,) seconds; reach (T,)
+    metres: feet planted this close to the floor stand on it.
 
     -> contacts (T, N) uint8 and, where there is one, the height of what is stood on (T, N) metres.
     """
@@ -82,10 +84,11 @@ def find_contacts(points: Array, speed: Array, still: Array, times: Array) -> tu
 
     contacts, ground = np.zeros(held.shape, np.uint8), np.zeros(height.shape)
     for k, span, level in spans:
-        reach = [FLOOR_REACH] + [SAME_LEVEL] * (len(supports) - 1)
-        if any(abs(level - support) < r for support, r in zip(supports, reach, strict=True)):
+        floor = float(np.median(reach[span]))
+        near = [floor] + [SAME_LEVEL] * (len(supports) - 1)
+        if any(abs(level - support) < r for support, r in zip(supports, near, strict=True)):
             contacts[span, k] = 1
-            ground[span, k] = 0.0 if abs(level) < FLOOR_REACH else level
+            ground[span, k] = 0.0 if abs(level) < floor else level
     return contacts, ground
 
 

@@ -27,6 +27,9 @@ ACCELERATION = 5.0  # m/s^2, of the pelvis
 SLIP = 0.0015  # a planted foot within a thirtieth of a second
 LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist goes where the rest of them is seen
 FLOOR = 0.02  # a planted foot above or below the floor
+FLOOR_REACH = 0.2  # feet planted this close to the floor stand on it; others on a step, a wall, a stage
+LEAN = np.radians(1.5)  # of the world, left after it was measured
+JUMP = 0.7  # seconds that somebody may be in the air
 SHIFT = 0.04  # a foot against where the body stage put it
 
 BLINK = 0.2  # seconds over which it is averaged how surely feet are seen
@@ -113,20 +116,41 @@ def settle(path: RootPath) -> Settled:
     for own, around, inner in _stretches(frames):
         points, times = path.pelvis[around, None] + feet[around], path.times[around]
         speed[own] = sideways_speed(points, times, path.eye[around])[inner]
-    contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times)
+    # Seen from above, whoever is thought to be too far away seems too low; a world that leans takes far ones along.
+    distance = np.linalg.norm(path.pelvis - path.eye, axis=-1)
+    reach = np.maximum(FLOOR_REACH, np.hypot(DEPTH * path.eye[:, 2], LEAN * distance))
+    contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times, reach)
     feet, turn = _planted(path, np.maximum(path.still, contacts))  # what stands does not turn, whoever says so
     path = replace(path, feet=feet)
     in_sight = local_average(path.seen[..., None], path.times, BLINK)[..., 0] > SEEN
     hold = contacts / np.where(in_sight, SLIP, LOOSE) ** 2
     contacts[~in_sight] = 0
+    carried = _carried(path, reach, in_sight, contacts)
     pelvis, shift = np.zeros((frames, 3)), np.zeros((frames, 2, 3))
     for start in range(0, max(frames - OVERLAP, 1), STRETCH - OVERLAP):
         rows = slice(start, start + STRETCH)
-        one, two = _settle_stretch(path.rows(rows), hold[rows], contacts[rows] > 0, ground[rows])
+        one, two = _settle_stretch(path.rows(rows), hold[rows], (contacts > 0)[rows] | carried[rows], ground[rows])
         fade = np.clip(np.arange(len(one)) / OVERLAP, 0.0, 1.0)[:, None] if start else np.ones((len(one), 1))
         pelvis[rows] += fade * (one - pelvis[rows])
         shift[rows] += fade[..., None] * (two - shift[rows])
     return Settled(pelvis, shift, turn, contacts)
+
+
+def _carried(
+    path: RootPath, reach: Array, in_sight: NDArray[np.bool_], contacts: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """(T, 4) the lowest contact point of who is within reach (T,) of the floor and does not stand, as far as is known,
+    for longer than anybody jumps: something must carry them."""
+    stands = np.flatnonzero(contacts.any(1))
+    height = (path.pelvis[:, None] + path.feet)[..., 2]
+    away = np.full(len(height), np.inf)
+    if len(stands):
+        last = np.searchsorted(stands, np.arange(len(height)), side="right")
+        before = path.times - path.times[stands[np.maximum(last - 1, 0)]]
+        after = path.times[stands[np.minimum(last, len(stands) - 1)]] - path.times
+        away = np.minimum(np.where(last > 0, before, np.inf), np.where(last < len(stands), after, np.inf))
+    lowest = np.arange(height.shape[1]) == height.argmin(1)[:, None]
+    return lowest & in_sight & ((away > JUMP / 2) & (np.abs(height.min(1)) < reach))[:, None]
 
 
 def _planted(path: RootPath, still: Array) -> tuple[Array, Array]:

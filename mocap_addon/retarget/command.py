@@ -9,6 +9,7 @@ Where Blender is a Python module, `retarget_file` does the same.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 import bpy
 
 from ...backend.core.errors import MocapError
+from .. import files
 from . import blender, character, character_export, doctor, presets, sources
 from .actions import Keying
 from .character import Outcome, Span
@@ -30,7 +32,7 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     retarget.add_argument("takes", type=Path, nargs="+", metavar="TAKE", help="a take, AMASS or SMPL-X .npz, or .bvh")
     retarget.add_argument("-o", "--output", type=Path, required=True, help="the .blend file to write")
     retarget.add_argument("--root", choices=("hips", "bone", "in-place"), default="hips", help="what carries the way")
-    retarget.add_argument("--scale", type=float, help="metres for a captured metre; by hip height when not given")
+    retarget.add_argument("--scale", type=_positive, help="metres for a captured metre; by hip height when not given")
     retarget.add_argument("--lock", default="", metavar="AXES", help="axes without motion, such as z or xy")
     retarget.add_argument("--no-feet", action="store_true", help="leave the feet where the rotations take them")
     retarget.add_argument("--no-fingers", action="store_true", help="leave the fingers alone")
@@ -39,12 +41,26 @@ def add_parsers(commands: argparse._SubParsersAction) -> None:
     retarget.add_argument(
         "--exact-times", action="store_true", help="keys at the times of the motion, not on whole frames"
     )
-    retarget.add_argument("--reduce", type=float, metavar="DEGREES", help="leave out keys; the largest error")
+    retarget.add_argument("--reduce", type=_not_negative, metavar="DEGREES", help="leave out keys; the largest error")
     retarget.add_argument("--nla", action="store_true", help="push every action to an NLA track of its own")
     retarget.add_argument("--export", type=Path, help="write the character with the last motion too, as .fbx or .glb")
     check = commands.add_parser("check", help="say what of a character would fight retargeting")
     check.set_defaults(run=_check)
     _add_character(check)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text}")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"must be 0 or a number above it, not {text}")
+    return value
 
 
 def _add_character(parser: argparse.ArgumentParser) -> None:
@@ -68,11 +84,9 @@ def retarget_file(
 
     Arguments as on the command line. Everything is checked before work starts. Raises MocapError.
     """
-    for path in (output, *([export] if export else [])):
-        if not path.absolute().parent.is_dir():
-            raise MocapError("output-unwritable", f"There is no folder {path.absolute().parent}.")
-    if export and export.suffix.lower() not in (".fbx", ".glb"):
-        raise MocapError("bad-request", f"--export writes .fbx or .glb, not {export.suffix or export.name}.")
+    files.check_output(output.absolute(), "--output", ".blend")
+    if export:
+        files.check_output(export.absolute(), "--export", ".fbx", ".glb")
     motions = [(path.absolute(), sources.read_motion(path.absolute())) for path in takes]
     target, table = _opened(blend, armature, mapping)
     context = bpy.context
@@ -86,10 +100,7 @@ def retarget_file(
         outcomes.append(outcome)
     if export:
         character_export.write_character(context.scene, target, export.absolute())
-    try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(output.absolute()), copy=True)
-    except RuntimeError as error:
-        raise MocapError("output-unwritable", f"{output} cannot be written ({error}).") from error
+    files.save(output.absolute(), copy=True)
     return outcomes
 
 
@@ -124,7 +135,7 @@ def _retarget(options: argparse.Namespace) -> None:
         Options(
             root=options.root.replace("-", "_"),
             lock=tuple(axis in options.lock for axis in "xyz"),
-            scale=options.scale or "hip_height",
+            scale="hip_height" if options.scale is None else options.scale,
             feet=not options.no_feet,
             fingers=not options.no_fingers,
             ik_controls=options.ik,

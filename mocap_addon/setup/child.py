@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...backend.core.errors import MocapError
-from ..job import ROOT, clean_environment, popen_options
+from ..job import ROOT, clean_environment, open_log, popen_options
 from . import plan
 
 STAGES = {
@@ -124,11 +124,11 @@ class Setup:
             self.state = "ENDED"
 
     def _start(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log, log = open_log(self.log)
         # Blender's own interpreter: it is there, and the worker needs nothing but the standard library.
         command = [sys.executable, "-m", "mocap_addon.setup.worker", self.task, str(self._folder), *self._arguments]
         try:
-            with self.log.open("wb") as log:
+            with log:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,

@@ -10,6 +10,7 @@ import bpy
 
 from ...backend.core.errors import MocapError
 from .. import doctor, environment, files, preferences, runner
+from ..job import on_interrupt
 from ..translations import tr
 from . import groups, plan
 from .child import Setup
@@ -27,7 +28,9 @@ def new(task: str = "install", wheels: str = "", python: str = "", group: str = 
         check_online()
     if running:
         raise MocapError("setup-busy", "A set-up is running already.")
-    paths = (Path(bpy.path.abspath(path)) if path else None for path in (wheels, python))
+    paths = [Path(bpy.path.abspath(path)) if path else None for path in (wheels, python)]
+    if paths[0] and not paths[0].is_dir():
+        raise MocapError("bad-request", f"There is no folder {paths[0]}.", "Name the folder of wheels.")
     return Setup(files.user_folder(), task, *paths, group=group, build=build() if task == "add" else "")
 
 
@@ -244,17 +247,17 @@ def command(options) -> None:
     wheels, python = (str(Path(path).absolute()) if path else "" for path in (options.wheels, options.python))
     setup = new(task, wheels, python, options.add or options.drop)
     told = ""
+    heard: list[int] = []  # signals
     steps = setup.steps()
-    while True:
-        try:
-            if next(steps, "ended") == "ended":
-                break
+    with on_interrupt(lambda number, frame: heard.append(number)):
+        while next(steps, "ended") != "ended":
+            if heard:
+                setup.cancel()
+                heard.clear()
             if (text := f"{setup.text()} {setup.detail}".strip()) != told:
                 told = text
                 print(text, flush=True)
             time.sleep(INTERVAL)
-        except KeyboardInterrupt:
-            setup.cancel()
     if setup.error:
         print(f"Log: {setup.log}", flush=True)
         raise setup.error

@@ -128,7 +128,8 @@ class Pip:
         command = [str(python), "-I", "-X", "utf8", str(self._program / "pip"), *arguments, *ALWAYS]
         status, said = self._processes.run(command, self._environment(), on_line, on_tick)
         if status:
-            raise explain(said)
+            version = "import sys; print('Python %d.%d' % sys.version_info[:2])"
+            raise explain(said, self._processes.run([str(python), "-I", "-c", version], dict(os.environ))[1])
 
     def _environment(self) -> dict[str, str]:
         kept = {f"PIP_{name}" for name in CONNECTION}
@@ -152,7 +153,7 @@ _REASONS: tuple[tuple[str, str, str, str], ...] = (
      r"connection broken|IncompleteRead|HTTPError|HTTP error|Could not install packages due to an OSError: HTTPS?",
      "setup-download", "The package index does not answer.", ""),
     (r"(?:No matching distribution found for|Could not find a version that satisfies the requirement) "
-     r"(\S+)", "setup-unsupported", "There is no ready-made {0} for this computer.", ""),
+     r"(\S+)", "setup-unsupported", "There is no ready-made {0} for {python} on this computer.", ""),
     # Everything is pinned and asked for alone: only a constraint of the user's can be in its way.
     (r"Cannot install (\S+) because these package versions have conflicting", "setup-unsupported",
      "There is no ready-made {0} here that pip's own configuration allows.",
@@ -160,10 +161,10 @@ _REASONS: tuple[tuple[str, str, str, str], ...] = (
 )  # fmt: skip
 
 
-def explain(said: str) -> SetupError:
-    """What pip's output means."""
+def explain(said: str, python: str = "this Python") -> SetupError:
+    """What pip's output means. python: its name and version, for which the packages have to be."""
     for pattern, code, what, fix in _REASONS:
         if found := re.search(pattern, said):
-            return SetupError(code, what.format(*found.groups()), fix)
+            return SetupError(code, what.format(*found.groups(), python=python), fix)
     last = [line for line in said.splitlines() if line.strip()][-1:] or ["it said nothing"]
     return SetupError("setup-failed", f"pip failed: {last[0].removeprefix('ERROR: ')}")

@@ -76,7 +76,7 @@ MESSAGES = (
     "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height).",
     "Check the network connection and run the same command again: it continues where it stopped.",
     "Check the network connection and the proxy, if there is one (HTTPS_PROXY), then set up again: it continues.",
-    "Check the option against `python -m backend capture --help`.",
+    "Check the option against the command's `--help`.",
     "Check the path; the file may have been moved, renamed or be on a drive that is not connected.",
     "Checking",
     "Checking the backend ...",

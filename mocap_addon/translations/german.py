@@ -9,7 +9,7 @@ MESSAGES: dict[str, str] = {
     "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height).": "Prüfen, ob jemand mindestens eine halbe Sekunde lang und groß genug zu sehen ist (ein Zehntel der Bildhöhe).",
     "Check the network connection and run the same command again: it continues where it stopped.": "Die Netzverbindung prüfen und denselben Befehl noch einmal ausführen: Er macht dort weiter, wo er aufgehört hat.",
     "Check the network connection and the proxy, if there is one (HTTPS_PROXY), then set up again: it continues.": "Die Netzverbindung und, falls vorhanden, den Proxy prüfen (HTTPS_PROXY), dann noch einmal einrichten: Es geht weiter.",
-    "Check the option against `python -m backend capture --help`.": "Die Option mit `python -m backend capture --help` vergleichen.",
+    "Check the option against the command's `--help`.": "Die Option mit `--help` des Befehls vergleichen.",
     "Check the path; the file may have been moved, renamed or be on a drive that is not connected.": "Den Pfad prüfen; vielleicht wurde die Datei verschoben, umbenannt oder liegt auf einem Laufwerk, das nicht verbunden ist.",
     "Choose a .blend file that this version of Blender can open.": "Eine .blend-Datei wählen, die dieses Blender öffnen kann.",
     "Choose a mapping that was saved by this extension.": "Eine Zuordnung wählen, die von dieser Erweiterung gespeichert wurde.",

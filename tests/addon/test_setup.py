@@ -228,6 +228,22 @@ def test_a_folder_that_lacks_a_package_is_named(setup, folder, tmp_path):
     running = setup.Setup(folder, wheels=tmp_path / "wheels", lock=lock)
     running.run()
     assert running.error.code == "setup-unsupported" and "tinything" in running.error.what
+    assert "Python {}.{} ".format(*sys.version_info) in running.error.what
+
+
+def test_a_folder_of_wheels_that_is_not_there_is_named(addon, profile, tmp_path, capfd):
+    assert addon.cli.main(["setup", "--wheels", str(tmp_path / "nowhere")]) == 2
+    assert f"There is no folder {tmp_path / 'nowhere'}. " in capfd.readouterr().err
+
+
+def test_a_signal_cancels_on_the_command_line(addon, operators, profile, wheels, capfd, monkeypatch):
+    def interrupted(seconds):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(operators, "time", type("", (), {"sleep": staticmethod(interrupted)}))
+    assert addon.cli.main(["setup", "--wheels", str(wheels)]) == 130
+    assert "[cancelled]" in capfd.readouterr().err
 
 
 def test_too_little_space_is_said_before_anything_is_made(setup, folder, tmp_path):

@@ -109,6 +109,19 @@ def test_fingers_curl_and_spread_as_seen(side: str) -> None:
     assert error[:, fingers].max() < 3.0
 
 
+def test_a_palm_that_turns_round_for_some_frames_is_held() -> None:
+    """The hand model mixes up near and far; a hand that turns and stays turned is followed."""
+    times, hand = np.arange(60) / 30, np.zeros((60, 21, 4))
+    hand[..., 3] = 0.95
+    true = rotations.from_axis_angle(np.outer(np.where(times < 1.0, 0.0, 0.8), [1.0, 0.0, 0.0]))
+    seen = true.copy()
+    seen[10:14] = rotations.multiply(true[10:14], rotations.from_axis_angle([0.0, np.pi, 0.0]))
+    off = np.degrees(rotations.angle_between(hands.held(seen, hand, times), true))
+    assert off[8:17].max() < 8.0 and off[[25, 36, 50]].max() < 10.0
+    unseen = hands.held(seen, np.zeros_like(hand), times)
+    assert rotations.angle_between(unseen, rotations.IDENTITY).max() < 1e-6
+
+
 def test_a_hand_that_is_not_seen_is_relaxed_and_follows_the_body() -> None:
     body, local = sk.neutral(), standing(5)
     points, hand = landmarks(body, local, np.zeros((5, 3)))

@@ -16,7 +16,7 @@ from backend.stages import Camera, Motion
 from backend.world.camera import LEVEL
 from backend.world.contacts import contact_points, find_contacts, hysteresis, to_world
 from backend.world.ground import find_ground, upright_camera
-from backend.world.place import RootPath, place, settle
+from backend.world.place import FLOOR_REACH, RootPath, place, settle
 from backend.world.planted import planted_turns
 
 
@@ -97,6 +97,17 @@ def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     high_up = contact_points(body, motion)[..., 2] > 0.12
     assert found[truly_down].mean() > 0.85
     assert found[high_up].mean() < 0.02
+
+
+def test_far_people_seen_from_above_stand_on_the_floor_and_near_ones_on_what_is_there() -> None:
+    """How far away somebody is shows worst from above, and moves them up and down by as much."""
+    body, motion = stepping(120)
+    lifted = replace(motion, pelvis=motion.pelvis + [0.0, 0.0, 0.3])
+    for height, distance, wanted in ((5.0, 14.0, 0.0), (1.2, 4.0, 0.3)):
+        camera = camera_at(height=height, distance=distance, pitch=0.3)
+        path = RootPath.of(place(seen_by(camera, lifted), camera), body)
+        lowest = (settle(path).pelvis[:, None] + path.feet)[..., 2].min(1)
+        assert np.median(lowest) == pytest.approx(wanted, abs=0.04)
 
 
 def test_a_standing_person_does_not_drift_though_the_measured_depth_does() -> None:
@@ -223,7 +234,9 @@ def test_settling_a_take_of_one_or_two_frames() -> None:
 def test_contacts_begin_and_end_once() -> None:
     points = np.zeros((6, 2, 3))  # the second foot stays on the floor
     points[:, 0, 2] = [0.2, 0.06, 0.09, 0.09, 0.12, 0.09]
-    contacts, _ = find_contacts(points, np.zeros((6, 2)), np.full((6, 2), 0.5), np.arange(6) / 10.0)
+    contacts, _ = find_contacts(
+        points, np.zeros((6, 2)), np.full((6, 2), 0.5), np.arange(6) / 10.0, np.full(6, FLOOR_REACH)
+    )
     assert contacts[:, 0].tolist() == [0, 1, 1, 1, 0, 0]
     on, off = np.array([[1], [0], [0]], bool), np.array([[0], [0], [1]], bool)
     assert hysteresis(on, off)[:, 0].tolist() == [True, True, False]
@@ -237,7 +250,8 @@ def test_a_wall_is_stood_on_and_the_top_of_a_jump_is_not() -> None:
     speed[jump] = np.abs(np.gradient(height[jump], times[jump]))
     points = np.zeros((60, 2, 3))
     points[..., 2] = height[:, None]
-    contacts, ground = find_contacts(points, np.stack([speed, speed], 1), np.full((len(times), 2), 0.5), times)
+    unknown, reach = np.full((len(times), 2), 0.5), np.full(len(times), FLOOR_REACH)
+    contacts, ground = find_contacts(points, np.stack([speed, speed], 1), unknown, times, reach)
     assert contacts[:20].all()
     assert contacts[46:].all()
     assert not contacts[30:39].any()
