@@ -28,7 +28,6 @@ SLIP = 0.0015  # a planted foot within a thirtieth of a second
 LOOSE = 0.02  # one that nobody has seen, so that a person cut off at the waist goes where the rest of them is seen
 FLOOR = 0.02  # a planted foot above or below the floor
 FLOOR_REACH = 0.2  # feet planted this close to the floor stand on it; others on a step, a wall, a stage
-LEAN = np.radians(1.5)  # of the world, left after it was measured
 JUMP = 0.7  # seconds that somebody may be in the air
 SHIFT = 0.04  # a foot against where the body stage put it
 
@@ -116,9 +115,8 @@ def settle(path: RootPath) -> Settled:
     for own, around, inner in _stretches(frames):
         points, times = path.pelvis[around, None] + feet[around], path.times[around]
         speed[own] = sideways_speed(points, times, path.eye[around])[inner]
-    # Seen from above, whoever is thought to be too far away seems too low; a world that leans takes far ones along.
-    distance = np.linalg.norm(path.pelvis - path.eye, axis=-1)
-    reach = np.maximum(FLOOR_REACH, np.hypot(DEPTH * path.eye[:, 2], LEAN * distance))
+    # Seen from above, whoever is thought to be too far away seems too low, and is put right along the line of sight.
+    reach = np.maximum(FLOOR_REACH, DEPTH * path.eye[:, 2])
     contacts, ground = find_contacts(path.pelvis[:, None] + feet, speed, path.still, path.times, reach)
     feet, turn = _planted(path, np.maximum(path.still, contacts))  # what stands does not turn, whoever says so
     path = replace(path, feet=feet)

@@ -99,11 +99,11 @@ def test_planted_feet_are_found_and_lifted_ones_are_not() -> None:
     assert found[high_up].mean() < 0.02
 
 
-def test_far_people_seen_from_above_stand_on_the_floor_and_near_ones_on_what_is_there() -> None:
+def test_people_seen_from_above_stand_on_the_floor_and_others_on_what_is_there() -> None:
     """How far away somebody is shows worst from above, and moves them up and down by as much."""
     body, motion = stepping(120)
     lifted = replace(motion, pelvis=motion.pelvis + [0.0, 0.0, 0.3])
-    for height, distance, wanted in ((5.0, 14.0, 0.0), (1.2, 4.0, 0.3)):
+    for height, distance, wanted in ((5.0, 14.0, 0.0), (1.2, 4.0, 0.3), (1.3, 20.0, 0.3)):
         camera = camera_at(height=height, distance=distance, pitch=0.3)
         path = RootPath.of(place(seen_by(camera, lifted), camera), body)
         lowest = (settle(path).pelvis[:, None] + path.feet)[..., 2].min(1)
