@@ -252,7 +252,7 @@ def choose_people(run: Run) -> list[int]:
         if not lasting:
             longest = max(everyone, key=lambda track: (everyone[track].frames, everyone[track].size))
             lasting = {longest: everyone[longest]}
-        chosen = sorted(t for people in _shots(lasting) for t in choose_tracks(run.choice, _summary(people)))
+        chosen = sorted(t for people in _shots(lasting).values() for t in choose_tracks(run.choice, _summary(people)))
     for track in chosen:
         if (frames := everyone[track].frames) < glimpse:
             what = f"{person_name(track)} is seen in {frames} frame{'s' if frames > 1 else ''} only."
@@ -262,9 +262,8 @@ def choose_people(run: Run) -> list[int]:
 
 def _by_shot(store: ObservationStore, people: Iterable[int]) -> list[tuple[Shot, list[int]]]:
     """Shots with the people (tracks) who are seen in them."""
-    people = list(people)
-    together = [(shot, [track for track in people if store.seen[track].shot == shot.number]) for shot in store.shots()]
-    return [(shot, here) for shot, here in together if here]
+    together = _shots({track: store.seen[track] for track in people})
+    return [(shot, list(together[shot.number])) for shot in store.shots() if shot.number in together]
 
 
 def measure(run: Run, people: list[int]) -> tuple[dict[int, Ground], dict[int, Skeleton]]:
@@ -433,17 +432,17 @@ def asked_for(choice: PeopleChoice, store: ObservationStore) -> Callable[[], set
                     known[point] = None
         most = PeopleChoice(most=len(choice.points) - len(known) if choice.points else choice.most)
         picked = {track for track in known.values() if track is not None}
-        return picked.union(*(choose_tracks(most, _summary(people)) for people in _shots(store.seen)))
+        return picked.union(*(choose_tracks(most, _summary(people)) for people in _shots(store.seen).values()))
 
     return asked
 
 
-def _shots(everyone: Mapping[int, Seen]) -> list[dict[int, Seen]]:
-    """People (tracks) by the shot that they are seen in."""
+def _shots(everyone: Mapping[int, Seen]) -> dict[int, dict[int, Seen]]:
+    """People (tracks) by the number of the shot that they are seen in."""
     shots: dict[int, dict[int, Seen]] = {}
     for track, seen in everyone.items():
         shots.setdefault(seen.shot, {})[track] = seen
-    return list(shots.values())
+    return shots
 
 
 def _summary(everyone: Mapping[int, Seen]) -> dict[int, tuple[int, float]]:

@@ -18,7 +18,7 @@ SURE, FADE = 0.5, 0.06  # confidence from which on a hand was seen; seconds
 # Where near and far are mixed up, a hand turns round from one frame to the next. Averages over these times (seconds),
 # in which what is so far off (of a quaternion: 30 degrees; radians) loses its say, as does a palm so far from how the
 # body engine holds it; and how little the pose at rest counts.
-STEADY = (0.2, 0.12, 0.08, 0.05)
+STEADY = (0.2, 0.1, 0.06, 0.035)
 PALM_OFF, FINGER_OFF, PALM_REACH, AT_REST = 0.26, np.radians(25.0), np.radians(100.0), 0.03
 FLEXION = (np.radians(-15.0), np.radians(105.0))
 SPREAD = np.radians(20.0)

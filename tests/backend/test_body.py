@@ -122,6 +122,14 @@ def test_a_palm_that_turns_round_for_some_frames_is_held() -> None:
     assert rotations.angle_between(unseen, rotations.IDENTITY).max() < 1e-6
 
 
+def test_a_hand_that_waves_goes_on_waving() -> None:
+    times, hand = np.arange(120) / 30, np.zeros((120, 21, 4))
+    hand[..., 3] = 0.95
+    angle = np.radians(30.0) * np.sin(2 * np.pi * 2.0 * times)
+    found = hands.held(rotations.from_axis_angle(np.outer(angle, [1.0, 0.0, 0.0])), hand, times)
+    assert 0.75 < rotations.to_axis_angle(found)[20:100, 0].std() / angle[20:100].std() <= 1.0
+
+
 def test_a_hand_that_is_not_seen_is_relaxed_and_follows_the_body() -> None:
     body, local = sk.neutral(), standing(5)
     points, hand = landmarks(body, local, np.zeros((5, 3)))
