@@ -8,6 +8,7 @@ no take. About 0.6 kB a person and frame.
     frames (F,)     number and time of every frame that was looked at (`store.FRAME`)
     camera (F,)     how the camera moved (`store.CAMERA`)
     cuts (C,)       which of them begin another shot (`store.CUT`)
+    edges (E,)      straight edges of the background in some of them (`store.EDGE`)
     person-<track> (T,)     what was seen of that person (`stages.OBSERVATION`, and what further
                             networks saw), frames without them left out
 
@@ -18,10 +19,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -33,7 +33,7 @@ from .core.errors import MocapError
 from .core.rotations import Array
 from .core.take import DAMAGE, NpzWriter, index_path, observations_path, read_index, read_take
 from .stages import OBSERVATION
-from .store import CAMERA, CUT, FRAME, ObservationStore, RecordFile, writing
+from .store import BLOCK, ObservationStore, RecordFile, writing
 from .video import VideoInfo
 
 FORMAT = 1
@@ -53,6 +53,7 @@ def keep(store: ObservationStore, path: Path, provenance: Mapping[str, Any]) -> 
         "frames": store.frames,
         "camera": store.camera,
         "cuts": store.cuts,
+        "edges": store.edges,
         **{f"person-{track}": store.person(track) for track in store.seen},
     }
     with writing(path), NpzWriter(path) as file:
@@ -91,12 +92,12 @@ def restore(path: Path, folder: Path) -> ObservationStore:
             with reading(path), zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
                     if name.startswith("person-"):
-                        _unpack(archive, name, record, store.person(int(name.removeprefix("person-")[:-4])))
-                _unpack(archive, "frames.npy", FRAME, store.frames)
-                # Older versions followed no camera that travels, and saw no cuts.
-                for name, dtype, target in (("camera", CAMERA, store.camera), ("cuts", CUT, store.cuts)):
+                        _unpack(archive, name, store.person(int(name.removeprefix("person-")[:-4])))
+                _unpack(archive, "frames.npy", store.frames)
+                # Older versions followed no camera that travels, saw no cuts and kept no edges.
+                for name, target in {"camera": store.camera, "cuts": store.cuts, "edges": store.edges}.items():
                     if f"{name}.npy" in archive.namelist():
-                        _unpack(archive, f"{name}.npy", dtype, target)
+                        _unpack(archive, f"{name}.npy", target)
             store.mark_complete()
         except BaseException:
             store.remove()
@@ -124,25 +125,29 @@ def video_of(about: Mapping[str, Any]) -> VideoInfo:
     """The captured video as it was. Its file need not be there any more: `path` is its name."""
     told = about["video"]
     names = {field.name for field in fields(VideoInfo)} - {"path"}
-    return VideoInfo(path=Path(told["name"]), **{name: told[name] for name in names})
+    return VideoInfo(path=Path(told["name"]), **{name: told[name] for name in names & told.keys()})
 
 
-def observations_of(source: Path) -> Path:
-    """The keypoints file that a take, or the takes of an index (.json), say they were solved from; a keypoints file is
-    its own. TAKE.npz may also stand for TAKE.1.npz, TAKE.2.npz, ...
+def source_of(named: Path) -> Path:
+    """The take that is meant, of an index (.json) the first one, or a keypoints file. TAKE.npz may also stand for
+    TAKE.1.npz, TAKE.2.npz, ... Raises MocapError take-unreadable."""
+    if named.suffix.lower() == ".npz" and not named.exists():
+        named = next((path for path in (index_path(named), observations_path(named)) if path.exists()), named)
+    return read_index(named)[0][0] if named.suffix.lower() == ".json" else named
+
+
+def observations_of(named: Path) -> Path:
+    """The keypoints file that a take, or the takes of an index, say they were solved from; a keypoints file is its own.
 
     Raises MocapError take-unreadable or keypoints-unreadable.
     """
-    if source.suffix.lower() == ".npz" and not source.exists():
-        source = next((path for path in (observations_path(source), index_path(source)) if path.exists()), source)
-    if source.suffix.lower() == ".json":
-        source = read_index(source)[0][0]
+    source = source_of(named)
     if source.suffix.lower() != ".npz":
         return source
-    named = read_take(source).provenance.get("observations")
-    if not named:
+    told = read_take(source).provenance.get("observations")
+    if not told:
         raise MocapError("keypoints-unreadable", f"{source.name} does not say which keypoints it was solved from.")
-    return Path(os.path.normpath(source.parent / named))
+    return Path(os.path.normpath(source.parent / told))
 
 
 def track_at(store: ObservationStore, tracks: list[int], time: float, x: float, y: float) -> int:
@@ -166,6 +171,25 @@ def track_at(store: ObservationStore, tracks: list[int], time: float, x: float, 
     return best
 
 
+def tracks_at(
+    store: ObservationStore, points: Iterable[tuple[float, float, float]]
+) -> tuple[list[int], list[tuple[str, str]]]:
+    """The people (tracks) at points (seconds, x, y), see `track_at`, and a warning for each that nobody is at.
+
+    Raises MocapError person-missing when there is nobody at any.
+    """
+    chosen: set[int] = set()
+    missed: list[MocapError] = []
+    for point in points:
+        try:
+            chosen.add(track_at(store, list(store.seen), *point))
+        except MocapError as error:
+            missed.append(error)
+    if not chosen:
+        raise missed[0]
+    return sorted(chosen), [(error.code, error.what) for error in missed]
+
+
 def box(observation: np.void) -> Array:
     """Left, top, right, bottom of a person, pixels of the full-size picture."""
     points = observation["keypoints"][:23]
@@ -186,12 +210,14 @@ def relative(path: Path, folder: Path) -> str:
         return str(path)
 
 
-def _unpack(archive: zipfile.ZipFile, member: str, dtype: np.dtype[Any], target: RecordFile) -> None:
+def _unpack(archive: zipfile.ZipFile, member: str, target: RecordFile) -> None:
+    dtype = target.dtype
     with archive.open(member) as source:
-        if _dtype(source) != dtype:
+        kept = _dtype(source)
+        if any(name not in (kept.names or ()) or kept[name] != dtype[name] for name in dtype.names or ()):
             raise ValueError(f"{member} is of another version")
-        with writing(target.path), target.path.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
+        while block := source.read(BLOCK * kept.itemsize):  # older versions kept more of a frame
+            target.append(np.frombuffer(block, kept)[list(dtype.names or ())].astype(dtype))
 
 
 def _dtype(source: IO[bytes]) -> np.dtype[Any]:

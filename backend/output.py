@@ -234,14 +234,12 @@ def _write_index(
 
 
 def provenance_of(
-    job: Job, info: VideoInfo, lens: float, sha256: str, chain: engines.Chain, warnings: list[tuple[str, str]]
+    job: Job, info: VideoInfo, sha256: str, chain: engines.Chain, warnings: list[tuple[str, str]]
 ) -> dict[str, Any]:
-    """Where a take comes from: video, models with their licences, settings, versions, and what was wrong.
-
-    lens: the one that the clip was looked at through, millimetres as `camera.focal_35mm`."""
+    """Where a take comes from: video, models with their licences, settings, versions, and what was wrong."""
     video = {name: value for name, value in asdict(info).items() if name != "path"}
     return {
-        "video": {"name": info.path.name, "sha256": sha256, "looked_at_through": lens, **video},
+        "video": {"name": info.path.name, "sha256": sha256, **video},
         "engines": chain.describe(),
         "settings": {
             "start": job.start, "end": job.end, "people": job.people, "fps": job.fps, "device": job.device,

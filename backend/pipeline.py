@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from . import engines
 from .body import swaps
-from .core import protocol
+from .core import protocol, rotations
 from .core.errors import MocapError
 from .core.protocol import Message
 from .core.rotations import Array
@@ -38,21 +38,21 @@ from .core.take import observations_path
 from .job import Job
 from .live import LiveView
 from .look import looked
-from .observations import MOMENT, keep, relative, track_at
+from .observations import MOMENT, box, keep, relative, track_at, tracks_at
 from .output import SOLVED, SolvedPerson, claimed_folder, provenance_of, write_takes
 from .people.choice import PeopleChoice, choose_tracks, parse_people
 from .progress import Progress, person_name
 from .shots import marked
 from .stages import BodySolver, Camera, Earlier, Motion, Rooter, Tracker
-from .store import BLOCK, CAMERA, CUT, ObservationStore, RecordFile, Seen, Shot
+from .store import BLOCK, CAMERA, CUT, EDGE, ObservationStore, RecordFile, Seen, Shot
 from .video import VideoInfo, VideoReader, pictures_at, probe, video_hash
-from .world import stride, travel, vertical
+from .world import manhattan, stride, travel, vertical
 from .world.camera import focal_35mm, level_camera, with_lens
 from .world.corners import KeyCorners
+from .world.edges import EdgeFinder
 from .world.ground import Ground, find_ground
 from .world.place import RootPath, Settled, place, settle
 from .world.steady import TurnMeter, steadied, tripod
-from .world.vertical import VerticalMeter
 
 HALO = 2.0  # seconds of frames on both sides of a window that its solution may use
 SAMPLE_WINDOWS = 8  # windows, spread over the clip, that the constants are measured on
@@ -64,8 +64,7 @@ GLIMPSE = 0.3  # seconds; whoever is seen for less is left out when there is som
 
 @dataclass(frozen=True)
 class Run:
-    """What every stage of one capture works with. lens: the one that the clip was looked at through, millimetres as
-    `camera.focal_35mm`; info may know better since."""
+    """What every stage of one capture works with."""
 
     job: Job
     choice: PeopleChoice
@@ -74,7 +73,6 @@ class Run:
     solver: BodySolver
     store: ObservationStore
     progress: Progress
-    lens: float
 
 
 def capture(
@@ -90,6 +88,7 @@ def capture(
     progress.stage("prepare", 0, 0)
     choice = parse_people(job.people)
     chain = engines.choose(job.engines, job.device)
+    job = replace(job, device=chain.device(job.device))
     info = with_lens(probe(job.video), job.focal)
     if min(info.width, info.height) < SMALLEST:
         raise MocapError("video-too-small", f"{info.path.name} is only {info.width} x {info.height} pixels large.")
@@ -98,7 +97,7 @@ def capture(
     solver = chain.body(job)
 
     with ObservationStore(folder, _key(job, sha256, chain), chain.record()) as store:
-        run = Run(job, choice, info, chain, solver, store, progress, focal_35mm(info))
+        run = Run(job, choice, info, chain, solver, store, progress)
         try:
             track(run)
             run = follow(run)
@@ -113,10 +112,11 @@ def capture(
 
 def finish(run: Run, sha256: str, observations: Path | None = None) -> list[Path]:
     """From what was tracked to the takes. observations: the file that keeps it; None: written beside the takes."""
+    _warn(run, run.chain.warnings())
     people = choose_people(run)
     grounds, skeletons = measure(run, people)
     persons = solve(run, skeletons, grounds)
-    provenance = provenance_of(run.job, run.info, run.lens, sha256, run.chain, run.store.warnings)
+    provenance = provenance_of(run.job, run.info, sha256, run.chain, run.store.warnings)
     kept: list[tuple[Path, Path]] = []
     if observations is None:
         observations = observations_path(run.job.output)
@@ -158,20 +158,20 @@ def _see(run: Run, meter: TurnMeter, live: LiveView) -> None:
     tracker: Tracker = run.chain.make("track", job)
     if len(store):
         tracker.resume(_earlier(run))
-    lines, corners, first = VerticalMeter(level_camera(run.info)), KeyCorners(store), store.next_frame
+    edges, corners, first = EdgeFinder(), KeyCorners(store), store.next_frame
     with VideoReader(job.video, job.start, job.end, job.fps, max(first - 1, 0)) as reader:
         fresh = (frame for frame in marked(reader) if frame.index >= first)  # the one before only shows a cut
         with closing(looked(tracker.track(fresh), run.chain.lookers(job), store.record)) as tracked:
             for done, (frame, sightings) in enumerate(tracked, len(store) + 1):
-                regions = [seen.observation["roi"] for seen in sightings]
+                people = [box(seen.observation) for seen in sightings]
                 if frame.cut:
                     corners.end_shot(meter.corners)
-                turn = meter.turn(frame, regions)
+                turn = meter.turn(frame, people)
                 for seen in sightings:
                     seen.observation["turn"] = turn
                 if meter.fresh:
                     corners.keep(frame, meter.corners)
-                store.append(frame, sightings, lines.form(frame, regions, turn), turn)
+                store.append(frame, sightings, edges.find(frame, people), turn)
                 live.add(frame.time, sightings, frame.cut)
                 _warn(run, reader.warnings)
                 _tick(run, done)
@@ -210,9 +210,8 @@ def follow(run: Run) -> Run:
     tick = partial(run.progress.stage, "camera")
     longer = 1.0
     if info.focal_35mm is None:
-        longest = max(range(len(shots)), key=lambda shot: len(keys[shot]))
-        seen = times[keys[longest]], told[keys[longest]]
-        longer = travel.lens(store.corners(longest), level_camera(info), *seen, tick)
+        longest = max(shots, key=lambda shot: len(keys[shot.number]))
+        longer = _longer(run, longest, keys[longest.number], tick)
         info = info if longer == 1.0 else with_lens(info, longer * focal_35mm(info))
     turns, places, better = told.copy(), np.zeros((len(told), 3)), False
     for (number, rows), own in zip(shots, keys, strict=True):
@@ -224,6 +223,29 @@ def follow(run: Run) -> Run:
     if better:
         store.move_camera(turns, places)
     return replace(run, info=info)
+
+
+def _longer(run: Run, shot: Shot, keys: NDArray[np.intp], tick: Callable[[int, int], None]) -> float:
+    """How many times longer the lens is than it was taken for: as the background's edges say, else its corners.
+
+    keys: rows of the shot's key frames."""
+    store, camera = run.store, level_camera(run.info)
+    edges, here = _edges(store, shot, "told"), [track for track, seen in store.seen.items() if seen.shot == shot.number]
+    if edges.ends and here:
+        samples = np.concatenate([window for track in here for window in _samples(store.person(track))])
+        level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
+        up = vertical.stood(samples["landmarks"].astype(float), samples["turn"].astype(float), level)
+        longer = manhattan.lens(list(zip(edges.ends, rotations.rotate(edges.turns, up), strict=True)), camera)
+        if longer is not None:
+            return longer
+    times, told = store.frames.column("time")[keys], store.camera.column("told")[keys].astype(float)
+    return travel.lens(store.corners(shot.number), camera, times, told, tick)
+
+
+def _edges(store: ObservationStore, shot: Shot, turn: str) -> vertical.Edges:
+    """The straight edges of a shot's background; turn: by which of `store.CAMERA`'s the camera had turned."""
+    ends, rows = store.edges_in(shot)
+    return vertical.Edges(ends, store.camera.column(turn)[rows].astype(float))
 
 
 def released() -> None:
@@ -241,7 +263,8 @@ def choose_people(run: Run) -> list[int]:
         raise MocapError("no-person", "No person was found in the video.")
     glimpse = GLIMPSE * (run.store.frame_rate or run.info.fps)
     if run.choice.points:
-        chosen = sorted({track_at(run.store, list(everyone), *point) for point in run.choice.points})
+        chosen, missed = tracks_at(run.store, run.choice.points)
+        _warn(run, missed)
     elif run.choice.track is not None:
         chosen = choose_tracks(run.choice, _summary(everyone))
     else:
@@ -299,9 +322,8 @@ def _measured(run: Run, shot: Shot, people: list[int], camera: Camera) -> tuple[
         track: (skeleton, steadied(motion, turns, unit * places))
         for track, (skeleton, motion, turns, places) in seen.items()
     }
-    verticals = vertical.refocused(*store.verticals(shot), focal_35mm(run.info) / run.lens)
     plumb = _plumb(run, shot, people, camera)
-    ground = replace(find_ground(motions, camera, run.job.tilt, verticals, plumb), unit=unit)
+    ground = replace(find_ground(motions, camera, run.job.tilt, _edges(store, shot, "turn"), plumb), unit=unit)
     return ground, {track: skeleton.scaled(ground.sizes[track]) for track, (skeleton, _) in motions.items()}
 
 
@@ -315,7 +337,7 @@ def _plumb(run: Run, shot: Shot, people: list[int], camera: Camera) -> Array | N
     times = np.concatenate([run.store.times(track) for track in people])
     turns = np.concatenate([run.store.turns(track) for track in people])
     when = np.abs(times - lines[:, :1]).argmin(1)
-    return vertical.drawn(lines[:, 1:].reshape(-1, 2, 2), turns[when], camera)
+    return vertical.drawn(lines[:, 1:], turns[when], camera)
 
 
 def solve(run: Run, skeletons: dict[int, Skeleton], grounds: dict[int, Ground]) -> list[SolvedPerson]:
@@ -326,18 +348,17 @@ def solve(run: Run, skeletons: dict[int, Skeleton], grounds: dict[int, Ground]) 
     persons = []
     for track, body in skeletons.items():
         ground = grounds[track]
-        unit = ground.unit if rooter is None else 0.0  # published networks find the path without the camera's
         spool = RecordFile(store.folder / f"solved-{track}.bin", SOLVED)
         spool.truncate(0)
         times = store.times(track)
-        swapped = swaps.swapped(_jumps(store.person(track)), times)
+        swapped = swaps.swapped(swaps.jumps_of(store.person(track)), times)
         turns = store.turns(track)
-        places = unit * store.places(store.person(track).column("frame"))
+        places = ground.unit * store.places(store.person(track).column("frame"))
         still, parts = tripod(turns) and not places.any(), []
         for window, inner in _windows(store.person(track), times, swapped):
             progress.stage("solve", done, total)
             motion = solver.solve(window, body, ground.camera)
-            moved = unit * store.places(window["frame"])
+            moved = ground.unit * store.places(window["frame"])
             motion = place(motion if still else steadied(motion, window["turn"], moved), ground.camera)
             spool.append(_solved(motion)[inner])
             parts.append(RootPath.of(motion, body).rows(inner))
@@ -347,7 +368,7 @@ def solve(run: Run, skeletons: dict[int, Skeleton], grounds: dict[int, Ground]) 
         if rooter is None:
             root = settle(path)
         else:
-            root = _rooted(run, rooter, track, spool, path, body, ground, still)
+            root = _rooted(run, rooter, track, swapped, spool, path, body, ground, still)
         path_of_camera = (None, None) if still else (turns, places)
         persons.append(SolvedPerson(track, body, ground.camera, spool, times, root, *path_of_camera))
     progress.stage("solve", total, total)
@@ -355,14 +376,14 @@ def solve(run: Run, skeletons: dict[int, Skeleton], grounds: dict[int, Ground]) 
 
 
 def _rooted(
-    run: Run, rooter: Rooter, track: int, spool: RecordFile, path: RootPath, body: Skeleton, ground: Ground, still: bool
-) -> Settled:
+    run: Run, rooter: Rooter, track: int, swapped: NDArray[np.bool_], spool: RecordFile, path: RootPath,
+    body: Skeleton, ground: Ground, still: bool,
+) -> Settled:  # fmt: skip
     """The root by a published engine, which also sets the pose anew."""
     solved = spool.read(0, len(spool))
     refined = run.chain.names["feet"] != "none"
-    records = run.store.person(track)
     root, solved["rotations"] = rooter.settle(
-        records, solved["rotations"], path.pelvis, body, ground.camera, still, refined
+        run.store.person(track), swapped, solved["rotations"], path.pelvis, body, ground.camera, still, refined
     )
     spool.truncate(0)
     spool.append(solved)
@@ -379,11 +400,6 @@ def _windows(
         after = int(np.searchsorted(times, times[stop - 1] + HALO, side="right"))
         window = swaps.exchanged(records.read(before, after), swapped[before:after])
         yield window, slice(start - before, stop - before)
-
-
-def _jumps(records: RecordFile) -> NDArray[Any]:
-    """`swaps.jumps` of a whole take, a block at a time."""
-    return np.concatenate([swaps.jumps(records.read(i, i + BLOCK + 1)) for i in range(0, len(records), BLOCK)])
 
 
 def _samples(records: RecordFile) -> list[NDArray[Any]]:
@@ -463,5 +479,5 @@ def _key(job: Job, sha256: str, chain: engines.Chain) -> dict[str, Any]:
         "video": sha256, "start": job.start, "end": job.end, "most": parse_people(job.people).most, "fps": job.fps,
         "focal": job.focal,
         "device": job.device, "engine": chain.lookers_described(), "version": engines.version(),
-        "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr, CUT.descr)),
+        "protocol": protocol.PROTOCOL, "record": str((chain.record().descr, CAMERA.descr, CUT.descr, EDGE.descr)),
     }  # fmt: skip

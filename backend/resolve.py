@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from . import engines
 from .core.errors import MocapError
 from .core.protocol import Message
+from .core.take import read_take
 from .job import Job, Resolve
 from .observations import read_about, restore, video_of
 from .output import claimed_folder
@@ -34,6 +36,7 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
         what = f"Another engine for {', '.join(sorted(seeing))} needs the video."
         raise MocapError("bad-request", what, "Capture it again.")
     about = read_about(asked.observations)
+    told = read_take(asked.take, ("provenance",)).provenance if asked.take else about
     settings, info = about["settings"], video_of(about)
     job = Job(
         video=info.path,
@@ -43,10 +46,8 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
         people=asked.people or settings["people"],
         fps=settings["fps"],
         device=settings["device"] if settings["device"] in engines.devices() else "cpu",  # captured elsewhere
-        engines={**_used(about["engines"]), **asked.engines},
-        focal=settings["focal"] if asked.focal is None else asked.focal,
-        tilt=settings["tilt"] if asked.tilt is None else asked.tilt,
-        plumb=settings.get("plumb", ()) if asked.plumb is None else asked.plumb,  # older captures know none
+        engines={**_used(told["engines"]), **asked.engines},
+        **_known(asked, told["settings"]),
     )
     choice = parse_people(job.people)
     seen = {stage: engine for stage, engine in about["engines"].items() if stage in SEEING}
@@ -66,11 +67,19 @@ def resolve(asked: Resolve, emit: Callable[[Message], None], cancelled: Callable
                 for _, rows in store.shots():
                     turns[rows], places[rows] = travel.refocused(turns[rows], places[rows], longer)
                 store.move_camera(turns, places)
-            lens = about["video"].get("looked_at_through", focal_35mm(before))  # older captures did not say
-            run = Run(job, choice, info, chain, chain.body(job), store, progress, lens)
+            run = Run(job, choice, info, chain, chain.body(job), store, progress)
             return finish(run, about["video"]["sha256"], asked.observations)
     finally:
         store.remove()
+
+
+def _known(asked: Resolve, settings: dict[str, Any]) -> dict[str, Any]:
+    """Lens and vertical as they are said now, else as they were said before."""
+    before = {"plumb": (), **settings}  # older captures know none
+    if len(asked.plumb or ()) > 1:
+        before["tilt"] = None  # the new lines tell it
+    now = {name: getattr(asked, name) for name in ("focal", "tilt", "plumb")}
+    return {name: before[name] if value is None else value for name, value in now.items()}
 
 
 def _used(told: dict[str, dict[str, object]]) -> dict[str, str]:

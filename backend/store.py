@@ -7,6 +7,7 @@ The folder TAKE.npz.part beside the output holds
     camera.bin            one CAMERA record with each of them
     cuts.bin              one CUT record for each frame that begins another shot
     corners-<shot>.bin    CORNER records of key frames
+    edges.bin             EDGE records of some frames
     person-<track>.bin    one OBSERVATION record per frame that the person is seen in
     warnings.jsonl        [code, what] of everything the user was warned of
     tracked               exists once the last frame of the span is in
@@ -38,21 +39,24 @@ from .core.locking import hold
 from .core.rotations import Array
 from .stages import OBSERVATION, Frame, Sighting
 
-FRAME = np.dtype([("index", "<i4"), ("time", "<f8"), ("vertical", "<f4", (6,))])  # the last: see `world.vertical`
+FRAME = np.dtype([("index", "<i4"), ("time", "<f8")])
 # The camera's turn since the first frame of its shot, as told while the clip was looked at and as known afterwards, and
 # where it had got to, that frame's axes, in a unit of its own; see `world.steady` and `world.travel`.
 CAMERA = np.dtype([("told", "<f4", (4,)), ("turn", "<f4", (4,)), ("place", "<f4", (3,))])
 # A corner of the background, full-size pixels; see `world.corners`.
 CORNER = np.dtype([("frame", "<i4"), ("name", "<i8"), ("place", "<f4", (2,))])
+# A straight edge of the background: x and y of both ends, full-size pixels; see `world.edges`.
+EDGE = np.dtype([("frame", "<i4"), ("ends", "<f4", (4,))])
 CUT = np.dtype([("row", "<i4"), ("time", "<f8")])  # the frame that begins another shot, counted among the finished ones
 BLOCK = 256  # records that are in memory at a time
 
-# What observations are rounded to, as parts of a pixel, of a metre and of confidence 1: far below what the models can
-# see, and they compress to a fifth.
+# What is rounded to, as parts of a pixel, of a metre and of confidence 1: far below what the models can see, and it
+# compresses to a fifth.
+_PIXEL = 16
 _ROUNDED = {
     name: np.array(parts, np.float32)
     for name, parts in {
-        "keypoints": (16, 16, 256),
+        "keypoints": (_PIXEL, _PIXEL, 256),
         "landmarks": (8192,) * 3 + (256,),
         "hands": (8192,) * 3 + (256,),
     }.items()
@@ -167,6 +171,7 @@ class ObservationStore:
         try:
             self.frames = RecordFile(folder / "frames.bin", FRAME)
             self.camera = RecordFile(folder / "camera.bin", CAMERA)
+            self.edges = RecordFile(folder / "edges.bin", EDGE)
             self.cuts = RecordFile(folder / "cuts.bin", CUT)
             if not self._recover(json.loads(json.dumps(key))):
                 self._start(key)
@@ -195,11 +200,11 @@ class ObservationStore:
         self,
         frame: Frame,
         sightings: Sequence[Sighting],
-        vertical: ArrayLike = (0.0,) * 6,
+        edges: ArrayLike = (),
         turn: ArrayLike = rotations.IDENTITY,
     ) -> None:
-        """Keep one finished frame; vertical: its form of `world.vertical`; turn: of the camera. Raises MocapError
-        disk-full or output-unwritable."""
+        """Keep one finished frame; edges: (N, 4) ends, see EDGE; turn: of the camera. Raises MocapError disk-full or
+        output-unwritable."""
         if frame.cut:
             self.cuts.append(np.array((len(self), frame.time), CUT))
         for track, observation in sightings:
@@ -208,7 +213,11 @@ class ObservationStore:
             self.person(track).append(observation)
             self.seen.setdefault(track, Seen(len(self.cuts))).add(observation)
         self.camera.append(np.array((turn, turn, (0.0, 0.0, 0.0)), CAMERA))
-        self.frames.append(np.array((frame.index, frame.time, vertical), FRAME))
+        if len(ends := np.reshape(edges, (-1, 4))):
+            records = np.empty(len(ends), EDGE)
+            records["frame"], records["ends"] = frame.index, np.round(ends * _PIXEL) / _PIXEL
+            self.edges.append(records)
+        self.frames.append(np.array((frame.index, frame.time), FRAME))
 
     def person(self, track: int) -> RecordFile:
         """The OBSERVATION records of one person, in the order of time."""
@@ -228,16 +237,13 @@ class ObservationStore:
         told = self.camera.read(max(len(self.camera) - 1, 0), len(self.camera))["told"]
         return told[0].astype(float) if len(told) else rotations.IDENTITY
 
-    def verticals(self, shot: Shot) -> tuple[Array, Array, Array]:
-        """(F, 6) what a shot's frames said about the vertical, see `world.vertical`, those that said nothing left out;
-        the camera's turn in them, (F, 4) as told then and (F, 4) as known now."""
-        forms = self.frames.column("vertical")[shot.rows].astype(float)
-        camera = self.camera.read(shot.rows.start, shot.rows.stop)
-        said = forms.any(-1)
-        if not len(camera):  # kept by an older version
-            resting = np.tile(rotations.IDENTITY, (said.sum(), 1))
-            return forms[said], resting, resting
-        return forms[said], camera["told"][said].astype(float), camera["turn"][said].astype(float)
+    def edges_in(self, shot: Shot) -> tuple[list[Array], NDArray[np.intp]]:
+        """The ends (N, 4) of the edges in those of a shot's frames that have any, and these frames' rows."""
+        index, edges = self.frames.column("index")[shot.rows], self.edges.read(0, len(self.edges))
+        edges = edges[np.isin(edges["frame"], index)]
+        frames, starts = np.unique(edges["frame"], return_index=True)
+        ends = np.split(edges["ends"].astype(float), starts[1:]) if len(frames) else []
+        return ends, shot.rows.start + np.searchsorted(index, frames)
 
     def travels(self, shot: Shot) -> bool:
         """Whether a shot's camera is known to have travelled."""
@@ -340,6 +346,7 @@ class ObservationStore:
             return False
         self.frames.truncate(len(self))
         self.camera.truncate(len(self))
+        self.edges.truncate(int((self.edges.column("frame") < self.next_frame).sum()))
         self.cuts.truncate(int((self.cuts.column("row") < len(self)).sum()))
         for shot in range(len(self.cuts) + 1):
             corners = self.corners(shot)

@@ -200,8 +200,9 @@ def start(preference: str, folder: Path) -> None:
 
 
 def forget() -> None:
-    """What the last check-up found is no longer true."""
+    """What the last check-up found, or is about to find, is no longer true."""
     global latest, _seen
+    stop()
     latest, _seen = None, (0.0, [])
 
 

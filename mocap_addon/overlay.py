@@ -19,7 +19,7 @@ from ..backend.core import keypoints
 from ..backend.core.errors import MocapError
 from ..backend.core.rotations import Array
 from ..backend.core.take import read_take
-from . import camera, paths
+from . import paths, takes
 
 _K = keypoints.INDEX
 _PAIRS = (
@@ -125,19 +125,19 @@ def shapes(points: Array, pixels: Array, size: float) -> tuple[Array, Array, Arr
 def _draw() -> None:
     context = bpy.context
     space, region, scene = context.space_data, context.region, context.scene
-    view = space.region_3d
+    view = context.region_data  # of this one of a quad view
     if view is None or view.view_perspective != "CAMERA":
         return
     seen_by = space.camera if space.use_local_camera else scene.camera
     if seen_by is None:
         return
-    time = (scene.frame_current_final - 1.0) / camera.scene_rate(scene)
     standing = np.array(seen_by.evaluated_get(context.evaluated_depsgraph_get()).matrix_world)
     perspective = np.array(view.perspective_matrix)
     for entry in scene.video_mocap.takes:
         if entry.camera != seen_by or not entry.path or not entry.visible:
             continue
         data = load(paths.absolute(entry.path))
+        time = (scene.frame_current_final - 1.0) / takes.rate(entry)
         points = data.at(time) if data else None
         if points is not None:
             pixels = project(data.rays(points), standing, perspective, region.width, region.height)
@@ -191,17 +191,33 @@ def _after_load(*_: object) -> None:
     refresh()
 
 
+@persistent
+def _after_undo(*_: object) -> None:
+    refresh()
+
+
+_HANDLERS = (
+    (bpy.app.handlers.load_post, _after_load),
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
+)
+
+
 def register() -> None:
-    """Follow the files that are opened."""
-    bpy.app.handlers.load_post.append(_after_load)
+    """Follow the files that are opened, and undo."""
+    for handlers, handler in _HANDLERS:
+        handlers.append(handler)
+    bpy.app.timers.register(refresh, first_interval=0.0)  # enabled with a file open, which cannot be looked at yet
 
 
 def unregister() -> None:
     """Stop drawing."""
     global _handle
-    bpy.app.handlers.load_post.remove(_after_load)
-    if bpy.app.timers.is_registered(_redraw):
-        bpy.app.timers.unregister(_redraw)
+    for handlers, handler in _HANDLERS:
+        handlers.remove(handler)
+    for timer in (refresh, _redraw):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
     if _handle is not None:
         bpy.types.SpaceView3D.draw_handler_remove(_handle, "WINDOW")
         _handle = None

@@ -19,8 +19,8 @@ _seen: dict[Path, tuple[float, bool]] = {}
 
 
 def absolute(text: str) -> Path:
-    """The file that a property names."""
-    return Path(bpy.path.abspath(text))
+    """The file that a property names, without the `..` of relative paths: it is compared with others."""
+    return Path(normpath(bpy.path.abspath(text)))
 
 
 def stored(path: Path, blend: str = "") -> str:

@@ -13,6 +13,12 @@ from .translations import tr
 
 PICKED, OTHER = (0.25, 0.9, 0.35, 1.0), (1.0, 1.0, 1.0, 0.8)
 MARGIN = 20  # pixels around the picture
+NUMBERS = {  # keys -> number in the picture, from 0
+    key: number
+    for number, word in enumerate("ONE TWO THREE FOUR FIVE SIX SEVEN EIGHT NINE".split())
+    for key in (word, f"NUMPAD_{number + 1}")
+}
+PASSED = ("MOUSEMOVE", "INBETWEEN_MOUSEMOVE", "TIMER", "WINDOW", "ESC")  # beginnings of what is not for the scene below
 
 _active: Picker | None = None
 
@@ -26,9 +32,8 @@ class Room(NamedTuple):
     top: float
 
 
-def room_of(area: bpy.types.Area) -> Room:
-    """What sidebars and headers leave of a 3D view's main region, which they may lie over."""
-    region = next(r for r in area.regions if r.type == "WINDOW")
+def room_of(area: bpy.types.Area, region: bpy.types.Region) -> Room:
+    """What sidebars and headers leave of a main region of a 3D view, which they may lie over."""
     left, bottom, right, top = 0, 0, region.width, region.height
     for other in area.regions:
         x0, y0 = other.x - region.x, other.y - region.y
@@ -51,14 +56,27 @@ def on_screen(area: bpy.types.Area) -> bool:
     return any(area == other for window in windows for other in window.screen.areas) and area.type == "VIEW_3D"
 
 
+def under_mouse(part: bpy.types.Area | bpy.types.Region, event: bpy.types.Event) -> bool:
+    """Whether the mouse is over an editor or a region of it."""
+    return 0 <= event.mouse_x - part.x < part.width and 0 <= event.mouse_y - part.y < part.height
+
+
 def over_view(area: bpy.types.Area, event: bpy.types.Event) -> bool:
     """Whether the mouse is over a 3D view's main region, and not over a sidebar or header that lies over it."""
-    over = [
-        region.type
-        for region in area.regions
-        if 0 <= event.mouse_x - region.x < region.width and 0 <= event.mouse_y - region.y < region.height
-    ]
-    return over == ["WINDOW"]
+    return [region.type for region in area.regions if under_mouse(region, event)] == ["WINDOW"]
+
+
+def confirms(area: bpy.types.Area, event: bpy.types.Event) -> bool:
+    """Whether Enter is pressed, and not for another editor than that 3D view."""
+    return event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS" and under_mouse(area, event)
+
+
+def cancels(area: bpy.types.Area, event: bpy.types.Event) -> bool:
+    """Whether Esc or the right button is pressed, not for something else: Esc also stops playback, a right click
+    elsewhere opens a menu."""
+    if event.type == "ESC":
+        return event.value == "PRESS" and under_mouse(area, event) and not bpy.context.screen.is_animation_playing
+    return event.type == "RIGHTMOUSE" and event.value == "PRESS" and over_view(area, event)
 
 
 def fitted(size: tuple[int, int], room: Room) -> tuple[float, float, float]:
@@ -79,6 +97,27 @@ def to_region(box: Array, size: tuple[int, int], room: Room) -> tuple[float, flo
     left, bottom, factor = fitted(size, room)
     x0, y0, x1, y1 = (float(v) for v in box)
     return left + factor * x0, bottom + factor * (size[1] - y1), left + factor * x1, bottom + factor * (size[1] - y0)
+
+
+def caption(text: str, room: Room, low: float) -> None:
+    """Write a text into the middle of the room, on as many lines as that takes. low: where the last one stands, pixels
+    of the region, if there is room above."""
+    import blf
+
+    scale = bpy.context.preferences.system.ui_scale
+    blf.size(0, 14 * scale)
+    line = blf.dimensions(0, text)[1]
+    for option in (blf.SHADOW, blf.WORD_WRAP):
+        blf.enable(0, option)
+    blf.word_wrap(0, max(int(room.right - room.left) - 2 * MARGIN, 1))
+    wide, high = blf.dimensions(0, text)
+    blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
+    blf.color(0, 1.0, 1.0, 1.0, 1.0)
+    first = min(low + high - line, room.top - line - 4 * scale)
+    blf.position(0, (room.left + room.right - wide) / 2, first, 0)
+    blf.draw(0, text)
+    for option in (blf.SHADOW, blf.WORD_WRAP):
+        blf.disable(0, option)
 
 
 class Picker:
@@ -116,7 +155,7 @@ class Picker:
         region, picture = bpy.context.region, self.scan.picture
         if not on_screen(self.area) or region.as_pointer() != self._region or picture is None:
             return
-        size, room = picture.size, room_of(self.area)
+        size, room = picture.size, room_of(self.area, region)
         left, bottom, factor = fitted(size, room)
         gpu.state.blend_set("ALPHA")
         shader = gpu.shader.from_builtin("UNIFORM_COLOR")
@@ -149,17 +188,10 @@ class Picker:
             blf.color(0, 0.0, 0.0, 0.0, 1.0)
             blf.position(0, x0 + 6 * scale, y1 - 24 * scale, 0)
             blf.draw(0, str(person + 1))
-        blf.enable(0, blf.SHADOW)
-        blf.shadow(0, 5, 0.0, 0.0, 0.0, 1.0)
-        blf.size(0, 14 * scale)
-        blf.color(0, 1.0, 1.0, 1.0, 1.0)
-        blf.position(0, left, bottom + factor * size[1] + 8 * scale, 0)
         number, count = self.scan.shown + 1, len(self.scan.pictures)
         where = tr("picture {number} of {count}, at {time} s", number=number, count=count, time=f"{picture.time:.1f}")
-        blf.draw(
-            0, f"{tr('Click whom to capture')}   ·   {where}   ·   {tr('arrow keys or wheel: others, Enter: done')}"
-        )
-        blf.disable(0, blf.SHADOW)
+        parts = tr("Click whom to capture, or press the number"), where, tr("arrow keys or wheel: others, Enter: done")
+        caption("   ·   ".join(parts), room, bottom + factor * size[1] + 8 * scale)
         gpu.state.blend_set("NONE")
 
 
@@ -204,37 +236,36 @@ class VIDEO_MOCAP_OT_people_pick(bpy.types.Operator):
         if not on_screen(_active.area):
             close()
             return {"CANCELLED"}
-        if event.type in {"ESC", "RET", "NUMPAD_ENTER", "RIGHTMOUSE"} and event.value == "PRESS":
-            area = _active.area
+        area = _active.area
+        if confirms(area, event) or cancels(area, event):
             close()
             area.tag_redraw()
             return {"FINISHED"}
-        turns = {"LEFT_ARROW": -1, "WHEELUPMOUSE": -1, "RIGHT_ARROW": 1, "WHEELDOWNMOUSE": 1}
-        if event.type in turns and event.value == "PRESS" and over_view(_active.area, event):
-            _active.scan.turn(turns[event.type])
-            _active.area.tag_redraw()
-            return {"RUNNING_MODAL"}
-        if event.type == "LEFTMOUSE" and event.value == "PRESS" and over_view(_active.area, event):
-            self._click(context, event)
-            return {"RUNNING_MODAL"}
-        return {"PASS_THROUGH"}
+        if not over_view(area, event) or event.type.startswith(PASSED):
+            return {"PASS_THROUGH"}
+        if event.value == "PRESS":
+            self._press(context, event)
+            area.tag_redraw()
+        return {"RUNNING_MODAL"}  # the scene below is not to be seen, so no key is meant for it
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends it: another file is opened."""
         close()
 
-    def _region(self) -> bpy.types.Region:
-        return next(r for r in _active.area.regions if r.type == "WINDOW")
-
-    def _click(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
-        region, picture = self._region(), _active.scan.picture
-        at = to_picture(event.mouse_x - region.x, event.mouse_y - region.y, picture.size, room_of(_active.area))
-        person = picture.hit(*at)
-        if person is not None:
+    def _press(self, context: bpy.types.Context, event: bpy.types.Event) -> None:
+        """Another picture, or somebody by click or number."""
+        picture, person = _active.scan.picture, NUMBERS.get(event.type)
+        turns = {"LEFT_ARROW": -1, "WHEELUPMOUSE": -1, "RIGHT_ARROW": 1, "WHEELDOWNMOUSE": 1}
+        if event.type in turns:
+            _active.scan.turn(turns[event.type])
+        elif event.type == "LEFTMOUSE":
+            region = next(r for r in _active.area.regions if r.type == "WINDOW")
+            room = room_of(_active.area, region)
+            person = picture.hit(*to_picture(event.mouse_x - region.x, event.mouse_y - region.y, picture.size, room))
+        if person is not None and person < len(picture.boxes):
             settings = context.scene.video_mocap
             people.toggle(settings.picks, picture, person)
             settings.people = "PICKED"
-            _active.area.tag_redraw()
 
 
 classes = (VIDEO_MOCAP_OT_people_pick,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from math import dist
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import bpy
 import numpy as np
@@ -12,9 +12,9 @@ import numpy as np
 from ..backend.core.errors import MocapError
 from ..backend.core.rotations import Array
 from ..backend.core.take import read_take
-from . import camera, overlay, paths, takes
+from . import overlay, paths, takes
 from .operators import TakeOperator, chosen
-from .picker import on_screen, over_view
+from .picker import MARGIN, cancels, caption, confirms, on_screen, over_view, room_of, under_mouse
 from .take_operators import cannot_look, cannot_resolve
 from .translations import tr
 
@@ -32,10 +32,10 @@ class Sheet(NamedTuple):
     axes: Array
 
     @staticmethod
-    def of(seen_by: bpy.types.Object, focal: float, center: Array, space: Any, region: bpy.types.Region) -> Sheet:
+    def of(seen_by: bpy.types.Object, focal: float, center: Array, region: bpy.types.Region) -> Sheet:
         """focal (pixels) and center (2,) of the take whose camera it is."""
         rays = np.array([[0.0, 0.0, -1.0], [1.0, 0.0, -1.0], [0.0, -1.0, -1.0]])  # the centre, `focal` right and down
-        standing, perspective = np.array(seen_by.matrix_world), np.array(space.region_3d.perspective_matrix)
+        standing, perspective = np.array(seen_by.matrix_world), np.array(region.data.perspective_matrix)
         middle, right, down = overlay.project(rays, standing, perspective, region.width, region.height)
         axes = np.stack([right - middle, down - middle]) / focal
         return Sheet(middle - center @ axes, axes)
@@ -53,7 +53,7 @@ class Plumb:
     """Lines that are being drawn over the clip of one take, in one 3D view."""
 
     def __init__(self, area: bpy.types.Area, entry: takes.VideoMocapTake, focal: float, center: Array) -> None:
-        self.area, self.key, self._camera, self.focal, self.center = area, entry.key, entry.camera.name, focal, center
+        self.area, self.key, self.focal, self.center = area, entry.key, focal, center
         self.lines: list[list[float]] = []  # seconds, x0, y0, x1, y1 in pixels of the clip
         self.drawing = False  # the last one is under the mouse
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
@@ -62,46 +62,45 @@ class Plumb:
         """Take the lines off the view."""
         bpy.types.SpaceView3D.draw_handler_remove(self._handle, "WINDOW")
         if on_screen(self.area):
-            self.area.header_text_set(None)
             self.area.tag_redraw()
-
-    def tell(self) -> None:
-        """Say in the view's header what can be done."""
-        self.area.header_text_set(
-            tr(
-                "Drag along what is upright: door frames, walls, lamp posts; two lines or more   ·   "
-                "Enter: solve again ({count} lines)   ·   Backspace: take one back   ·   Esc: cancel",
-                count=len(self.lines),
-            )
-        )
-        self.area.tag_redraw()
 
     @property
     def region(self) -> bpy.types.Region:
-        """The view's main region."""
-        return next(region for region in self.area.regions if region.type == "WINDOW")
+        """The view's main region; of a quad view the one that looks through the camera, if one does."""
+        regions = [region for region in self.area.regions if region.type == "WINDOW"]
+        return next((region for region in regions if region.data.view_perspective == "CAMERA"), regions[-1])
 
     @property
-    def seen_by(self) -> bpy.types.Object | None:
-        """The take's camera, as long as it is there."""
-        return bpy.data.objects.get(self._camera)
+    def entry(self) -> takes.VideoMocapTake | None:
+        """The take, as long as it and its camera are there."""
+        entry = takes.find(bpy.context.scene, self.key)
+        return entry if entry and takes.has_camera(entry) else None
 
     def sheet(self) -> Sheet | None:
         """Where the clip lies; None while the view does not look through the take's camera."""
-        space = self.area.spaces.active
-        if self.seen_by is None or space.type != "VIEW_3D" or space.region_3d.view_perspective != "CAMERA":
+        entry, region = self.entry, self.region
+        if entry is None or region.data.view_perspective != "CAMERA":
             return None
-        return Sheet.of(self.seen_by, self.focal, self.center, space, self.region)
+        return Sheet.of(entry.camera, self.focal, self.center, region)
 
     def _draw(self) -> None:
+        region = bpy.context.region
+        if not on_screen(self.area) or region.as_pointer() != self.region.as_pointer():
+            return
+        if self.lines and (sheet := self.sheet()):
+            self._draw_lines(sheet, region)
+        told = tr(
+            "Drag along what is upright: door frames, walls, lamp posts; two lines or more   ·   "
+            "Enter: solve again ({count} lines)   ·   Backspace: take one back   ·   Esc: cancel",
+            count=len(self.lines),
+        )
+        room = room_of(self.area, region)
+        caption(told, room, room.bottom + MARGIN)  # at the top there are Blender's own words
+
+    def _draw_lines(self, sheet: Sheet, region: bpy.types.Region) -> None:
         import gpu
         from gpu_extras.batch import batch_for_shader
 
-        if not on_screen(self.area):
-            return
-        region, sheet = bpy.context.region, self.sheet()
-        if region.as_pointer() != self.region.as_pointer() or sheet is None or not self.lines:
-            return
         ends = sheet.to_region(np.array(self.lines)[:, 1:].reshape(-1, 2))
         flat = np.column_stack([ends, np.zeros(len(ends))]).astype(np.float32)
         scale = bpy.context.preferences.system.ui_scale
@@ -154,24 +153,23 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             return {"CANCELLED"}
         bpy.ops.video_mocap.take_look()
         _active = Plumb(context.area, entry, float(take["focal"]), np.asarray(take["center"], float))
-        _active.tell()
+        context.area.tag_redraw()
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if _active is None or _active.seen_by is None or not on_screen(_active.area):
+        if _active is None or not on_screen(_active.area) or _active.entry is None or cancels(_active.area, event):
             close()
             return {"CANCELLED"}
-        if event.type in {"ESC", "RIGHTMOUSE"} and event.value == "PRESS":
-            close()
-            return {"CANCELLED"}
-        if event.type in {"RET", "NUMPAD_ENTER"} and event.value == "PRESS":
+        if confirms(_active.area, event):
             return self._solve(context)
+        if not _active.drawing and not over_view(_active.area, event):
+            return {"PASS_THROUGH"}
         if event.type == "BACK_SPACE" or (event.type == "Z" and event.ctrl):
             if event.value == "PRESS" and _active.lines:
                 _active.lines.pop()
                 _active.drawing = False
-                _active.tell()
+                _active.area.tag_redraw()
             return {"RUNNING_MODAL"}
         if event.type in {"LEFTMOUSE", "MOUSEMOVE"}:
             return self._drag(context, event)
@@ -187,9 +185,9 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
             return {"PASS_THROUGH"}
         at = sheet.to_clip(np.array([event.mouse_x - region.x, event.mouse_y - region.y], float)).tolist()
         if not _active.drawing:
-            if event.type != "LEFTMOUSE" or event.value != "PRESS" or not over_view(_active.area, event):
+            if event.type != "LEFTMOUSE" or event.value != "PRESS" or not under_mouse(region, event):
                 return {"PASS_THROUGH"}
-            time = (context.scene.frame_current_final - 1.0) / camera.scene_rate(context.scene)
+            time = (context.scene.frame_current_final - 1.0) / takes.rate(_active.entry)
             _active.lines.append([time, *at, *at])
             _active.drawing = True
         else:
@@ -199,16 +197,14 @@ class VIDEO_MOCAP_OT_take_plumb(TakeOperator):
                 _active.drawing = False
                 if dist(*sheet.to_region(np.array(line[1:]).reshape(2, 2))) < SHORT:
                     _active.lines.pop()
-        _active.tell()
+        _active.area.tag_redraw()
         return {"RUNNING_MODAL"}
 
     def _solve(self, context: bpy.types.Context) -> set[str]:
         key, lines = _active.key, _active.lines
         close()
         listed = context.scene.video_mocap
-        if key not in (keys := [entry.key for entry in listed.takes]):
-            return {"CANCELLED"}
-        listed.active_take = keys.index(key)  # whichever was chosen meanwhile
+        listed.active_take = [entry.key for entry in listed.takes].index(key)  # whichever was chosen meanwhile
         if not lines:
             self.report({"INFO"}, tr("No line was drawn"))
             return {"CANCELLED"}

@@ -72,14 +72,14 @@ def running() -> Capture | None:
 
 
 def cancel(key: str) -> None:
-    """Stop a running capture, or take a waiting one out of the queue."""
+    """Stop a running capture, or take a waiting one out of the queue. key: "" means all of them."""
     for capture in list(queue):
-        if capture.key == key:
+        if key in ("", capture.key):
             if capture.state == "RUNNING":
                 capture.cancel()
             else:
                 queue.remove(capture)
-                jobs().release(key)
+                jobs().release(capture.key)
 
 
 def stop() -> None:
@@ -111,7 +111,10 @@ def tick() -> float | None:
     except StopIteration:
         last, _steps = queue.pop(0), None
         ended.append(last)
-        jobs().release(last.key)
+        if last.scene() is None and last.paths:
+            jobs().offer(last.key)  # it has not been keyed
+        else:
+            jobs().release(last.key)
     if before != (capture.state, capture.stage, capture.done):
         redraw()
     return INTERVAL if queue else None
@@ -139,7 +142,12 @@ def _after_undo(*_: object) -> None:
 
 @persistent
 def _after_load(*_: object) -> None:
-    """A file that was saved during a capture: nothing will be added to that take any more."""
+    """What waited for the file that was closed is offered there again; so is what runs, once it is computed. In a file
+    that was saved during a capture, nothing will be added to that take any more."""
+    for capture in list(queue):
+        if capture.state == "QUEUED" and capture.scene() is None:
+            queue.remove(capture)
+            jobs().offer(capture.key)
     for scene in bpy.data.scenes:
         for entry in scene.video_mocap.takes:
             if entry.state == "LIVE":

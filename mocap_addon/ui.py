@@ -59,6 +59,8 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
         layout.operator("video_mocap.capture_many", icon="FILE_FOLDER")
         for capture in runner.queue:
             self._draw_capture(capture)
+        if [capture.state for capture in runner.queue].count("QUEUED") > 1:
+            layout.operator("video_mocap.cancel", text="Cancel all", icon="CANCEL")
         for job in runner.jobs().found(bpy.data.filepath):
             self._draw_unfinished(job)
         for capture in runner.ended:
@@ -147,13 +149,14 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
 
     def _draw_unfinished(self, job) -> None:
         box = self.layout.box()
-        box.label(text=f"{job.name}: {tr('broken off') if job.begun else tr('not started')}", icon="RECOVER_LAST")
+        state = tr("broken off") if job.begun else tr("computed, not keyed") if job.computed else tr("not started")
+        box.label(text=f"{job.name}: {state}", icon="RECOVER_LAST")
         row = box.row(align=True)
         row.operator("video_mocap.unfinished_continue", icon="PLAY").key = job.key
         row.operator("video_mocap.unfinished_discard", icon="TRASH").key = job.key
 
     def _draw_outcome(self, capture: Capture) -> None:
-        """What came of the last capture, if there is anything to say."""
+        """What came of a capture, if there is anything to say."""
         lines = [(warning, "INFO") for warning in capture.warnings[-3:]]
         if capture.error and capture.error.code == "cancelled":
             lines.append((N_("Cancelled."), "INFO"))
@@ -161,6 +164,7 @@ class VIDEO_MOCAP_PT_capture(Panel, bpy.types.Panel):
             lines += [(capture.error.what, "ERROR"), (f"{tr(capture.error.fix)} [{capture.error.code}]", "BLANK1")]
         if lines:
             box = self.layout.box().column(align=True)
+            box.label(text=capture.name, translate=False)
             for text, icon in lines:
                 wrapped(box, text, icon)
         if capture.error and capture.error.code != "cancelled":

@@ -1,7 +1,8 @@
-"""Captures that Blender did not see the end of: closed or crashed in the middle, cancelled, or still waiting.
+"""Captures that Blender did not see the end of: it or their file was closed in the middle, it crashed, they were
+cancelled or still wait.
 
 Every capture is written down before it starts (`jobs/<key>.json` in the extension's folder) and struck off when its
-takes are there. What the backend has tracked is kept beside the takes, so that continuing goes on from there.
+takes are keyed. What the backend has tracked is kept beside the takes, so that continuing goes on from there.
 """
 
 from __future__ import annotations
@@ -13,10 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from ..backend.core.errors import MocapError
 from ..backend.core.locking import hold
-from ..backend.core.take import working_folder
+from ..backend.core.take import index_path, read_index, working_folder
 
 FRESH = 3.0  # seconds for which what was found on disk is believed
+
+
+def finished(output: Path) -> list[Path]:
+    """The takes that a capture to `output` has left; none as long as there is something to continue from."""
+    if working_folder(output).is_dir():
+        return []
+    if output.is_file():
+        return [output]
+    try:
+        return read_index(index_path(output))[0]
+    except MocapError:
+        return []
 
 
 @dataclass(frozen=True)
@@ -36,6 +50,11 @@ class Unfinished:
     def begun(self) -> bool:
         """Whether something of it is on disk already."""
         return working_folder(Path(self.request["output"])).is_dir()
+
+    @property
+    def computed(self) -> bool:
+        """Whether its takes are on disk and only wait to be keyed."""
+        return bool(finished(Path(self.request["output"])))
 
 
 class Jobs:
@@ -64,6 +83,10 @@ class Jobs:
         job = self._read(self._path(key))
         if job is None or not job.begun:
             self._strike(key)
+        self.offer(key)
+
+    def offer(self, key: str) -> None:
+        """Let go of a capture without striking it off: it can be continued at once."""
         self._let_go(key)
         self._looked = -FRESH
 

@@ -19,7 +19,7 @@ CODES: dict[str, tuple[int, str]] = {
     "video-too-small": (3, "People must be at least about 40 pixels tall: use a larger version of the video."),
     "range-outside": (3, "Choose a start and an end inside the clip, the start before the end."),
     "no-person": (3, "Check that a person is seen for at least half a second, and large enough (a tenth of the picture's height)."),
-    "person-missing": (3, "Run with --people all and see which people the report lists."),
+    "person-missing": (3, "Find the people anew and pick some, or capture everyone (on the command line: --people all)."),
     "output-unwritable": (4, "Choose an output folder that you may write to."),
     "output-busy": (4, "Wait for the other capture, or choose another output file."),
     "disk-full": (4, "Free some space and run the same capture again: it continues where it stopped."),

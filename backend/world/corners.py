@@ -45,15 +45,14 @@ class Corners:
         return rows
 
     def refill(self, people: list[Array]) -> int:
-        """Look for more, away from the others and from people: regions (x, y, side, angle) in full-size pixels.
+        """Look for more, away from the others and from people: boxes (left, top, right, bottom) in full-size pixels.
 
         -> how many were found; they are the last rows."""
         assert self._gray is not None
         mask = np.full(self._gray.shape, 255, np.uint8)
-        for x, y, side, _ in people:
-            low = np.maximum((np.array([x, y]) - 0.5 * side) / self.full, 0).astype(int)
-            high = np.maximum((np.array([x, y]) + 0.5 * side) / self.full, 0).astype(int)
-            mask[low[1] : high[1], low[0] : high[0]] = 0
+        for box in people:
+            left, top, right, bottom = np.maximum(box / self.full, 0).astype(int)
+            mask[top:bottom, left:right] = 0
         for place in self.places:
             cv2.circle(mask, (int(place[0]), int(place[1])), APART, (0,), -1)
         wanted = MOST - len(self.places)

@@ -19,8 +19,7 @@ from .contacts import SEEN, SPEED, contact_points, sideways_speed, to_world
 LEVEL_SIGMA = np.radians(12.0)  # people hold cameras roughly level
 ANYHOW_SIGMA = np.radians(60.0)  # what is left of that where somebody has thought of it already
 BODY_SIGMA = np.radians(6.0)  # a standing or walking body, averaged over a clip
-EDGES, EDGES_SIGMA = 8.0, np.radians(2.0)  # straight edges that count, and how far each is off: the lens is a guess
-EDGES_OFF = np.radians(12.0)
+EDGE_SIGMA = np.radians(1.0)  # a straight edge
 PLUMB_SIGMA = np.radians(0.5)  # a line that somebody drew along something vertical
 NETWORK_SIGMA = np.radians(6.0)  # however sure a network is: people are built and dressed as it has never seen them
 FEW = 8  # planted feet; fewer tell nothing
@@ -46,7 +45,7 @@ def find_ground(
     people: dict[int, tuple[Skeleton, Motion]],
     camera: Camera,
     tilt: float | None = None,
-    verticals: Array | None = None,
+    edges: vertical.Edges | None = None,
     plumb: Array | None = None,
 ) -> Ground:
     """One floor for everyone.
@@ -54,10 +53,10 @@ def find_ground(
     How tall a person is cannot be seen; that all stand on one floor tells how tall they are compared with each other:
     a person whose feet come out above or below the floor is farther away and larger, or nearer and smaller. Whoever
     would have to change too much stands on something else (a wall, a stage) and keeps their size.
-    people: motions in camera space by track (a subsample of frames will do). tilt, verticals, plumb: see
+    people: motions in camera space by track (a subsample of frames will do). tilt, edges, plumb: see
     `upright_camera`.
     """
-    camera = upright_camera(list(people.values()), camera, tilt, verticals, plumb)
+    camera = upright_camera(list(people.values()), camera, tilt, edges, plumb)
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     heights = {}
     for track, (skeleton, motion) in people.items():
@@ -88,19 +87,19 @@ def upright_camera(
     people: list[tuple[Skeleton, Motion]],
     camera: Camera,
     tilt: float | None = None,
-    verticals: Array | None = None,
+    edges: vertical.Edges | None = None,
     plumb: Array | None = None,
 ) -> Camera:
     """The camera over the floor: world z up, floor at z = 0, the first person starting near the origin, the camera
     looking along the world's +y.
 
     people: motions in camera space (a subsample of frames will do; time gaps are harmless). camera: one that was
-    measured keeps its up. tilt: degrees that the camera looks down, where they are known; verticals (F, 6): what frames
-    say of the vertical, and plumb (3, 3): what lines say that somebody drew, see `vertical`.
+    measured keeps its up. tilt: degrees that the camera looks down, where they are known; edges: of the background;
+    plumb (3, 3): what lines say that somebody drew, see `vertical`.
     """
     up = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     if not camera.measured:
-        up = _up(people, up, tilt, verticals, plumb)
+        up = _up(people, camera, tilt, edges, plumb)
     start = people[0][1].pelvis[0]
     feet = np.concatenate([_planted(skeleton, motion, up) for skeleton, motion in people])
     if len(feet) >= FEW:
@@ -112,12 +111,13 @@ def upright_camera(
 
 def _up(
     people: list[tuple[Skeleton, Motion]],
-    level: Array,
+    camera: Camera,
     tilt: float | None,
-    verticals: Array | None,
+    edges: vertical.Edges | None,
     plumb: Array | None,
 ) -> Array:
-    """(3,) which way is up in camera space, if it is about `level`: see `upright_camera`."""
+    """(3,) which way is up in camera space, if the camera is held about as it is taken for: see `upright_camera`."""
+    level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
     told = any(motion.spread is not None for _, motion in people)  # the network knows that cameras are held level
     sigma = ANYHOW_SIGMA if told else LEVEL_SIGMA
     precision, pull = np.eye(3) / sigma**2, level / sigma**2
@@ -137,10 +137,9 @@ def _up(
     if plumb is not None:
         precision += plumb / PLUMB_SIGMA**2
     up = normalize(np.linalg.solve(precision, pull))
-    edges = vertical.matrix(verticals) if plumb is None and verticals is not None else None
-    # Edges that point elsewhere than people do are no vertical ones.
-    if edges is not None and np.abs(np.linalg.eigh(edges)[1][:, 0] @ up) > np.cos(EDGES_OFF):
-        up = normalize(np.linalg.solve(precision + EDGES * edges / EDGES_SIGMA**2, pull))
+    if plumb is None and edges is not None:
+        form = vertical.seen(edges, camera, up)
+        up = normalize(np.linalg.solve(precision + form / EDGE_SIGMA**2, pull))
     if tilt is not None:
         up = np.append(normalize(up[:2]) * np.cos(np.radians(tilt)), -np.sin(np.radians(tilt)))
     return up

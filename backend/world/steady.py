@@ -50,7 +50,7 @@ class TurnMeter:
     def turn(self, frame: Frame, people: list[Array]) -> Array:
         """(4,) quaternion: a direction seen along d in the shot's first camera axes is now seen along rotate(q, d).
 
-        people: regions (x, y, side, angle) in full-size pixels, which corners are kept out of.
+        people: boxes (left, top, right, bottom) in full-size pixels, which corners are kept out of.
         """
         if frame.cut:
             self._start(rotations.IDENTITY)

@@ -69,9 +69,15 @@ def test_the_drawing_follows_the_choice_the_file_and_the_extension(bpy, addon, t
     assert not overlay.shown()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "on.blend"))
     assert overlay.shown()
+    for shown in (True, False):  # undo and redo bring the choice back
+        bpy.context.scene.video_mocap.show_keypoints = shown
+        bpy.ops.ed.undo_push(message="Keypoints")
+    for step, shown in ((bpy.ops.ed.undo, True), (bpy.ops.ed.redo, False), (bpy.ops.ed.undo, True)):
+        assert step() == {"FINISHED"} and overlay.shown() == shown
     addon_utils.disable(MODULE)
     assert not overlay.shown()
     addon_utils.enable(MODULE, default_set=True)
+    assert bpy.app.timers.is_registered(overlay.refresh)  # as soon as the open file can be looked at
 
 
 def test_keypoints_are_read_in_the_background(addon, tmp_path):

@@ -77,12 +77,25 @@ def test_whoever_is_picked_is_captured(bpy, addon, settings, two):
     assert bpy.ops.video_mocap.people_toggle(person=0) == {"FINISHED"}
     assert bpy.ops.video_mocap.people_toggle(person=0) == {"FINISHED"}  # not that one
     assert len(settings.picks) == 1 and addon.people.picked(settings.picks, picture, 1) == 0
+    settings.start = picture.time + 0.3
+    with pytest.raises(RuntimeError, match=rf"picked at {picture.time:.2f} s.*range-outside"):
+        bpy.ops.video_mocap.capture()
+    settings.start = 0.0
     assert bpy.ops.video_mocap.capture() == {"FINISHED"}
     (entry,) = settings.takes
     take = addon.capture.read_take(addon.paths.absolute(entry.path))
     assert np.median(take["keypoints2d"][:, 5:13, 0]) > 300
     settings.video = ""
     assert len(settings.picks) == 0  # they belong to that clip
+
+
+def test_people_who_were_found_are_known_in_the_saved_file_too(bpy, addon, settings, two, tmp_path):
+    settings.video = str(two)
+    bpy.ops.video_mocap.people_find()
+    (tmp_path / "scenes").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scenes" / "shot.blend"))
+    assert settings.video.startswith("//..") and bpy.ops.video_mocap.people_pick.poll()
+    assert addon.people.of(addon.operators.video_path(settings)) is addon.people.latest
 
 
 def test_a_scan_that_fails_says_why(bpy, addon, settings, tmp_path):
@@ -125,6 +138,7 @@ def test_quality_sets_rate_and_engines_that_can_run(bpy, addon, settings, two, m
     settings.quality = "FAST"
     request = addon.operators.new_capture(bpy.context.scene).request
     assert request.fps == 15 and request.engines == {"body": "analytic", "feet": "none", "orient": "none"}
+    assert request.device == "auto"
     settings.quality = "BEST"
     request = addon.operators.new_capture(bpy.context.scene).request
     assert request.fps is None and request.engines == {"track": "blazepose-heavy"}

@@ -31,6 +31,14 @@ def found(addon, blend: str = ""):
     return addon.runner.jobs().found(blend)
 
 
+def run_to_the_end(addon) -> None:
+    deadline = time.monotonic() + 120
+    while addon.runner.queue:
+        addon.runner.tick()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def run_until_poses(addon, capture) -> None:
     deadline = time.monotonic() + 60
     while not any(person.shown for person in capture.people.values()):
@@ -77,9 +85,7 @@ def test_a_capture_that_only_waited_is_found_too(addon, capture):
 def test_cancelled_captures_can_be_continued_and_finished_ones_are_struck_off(addon, capture):
     run_until_poses(addon, capture)
     addon.runner.cancel(capture.key)
-    while addon.runner.queue:
-        addon.runner.tick()
-        time.sleep(0.01)
+    run_to_the_end(addon)
     assert [job.key for job in found(addon)] == [capture.key]
 
 
@@ -114,6 +120,36 @@ def test_captures_go_along_to_the_file_that_is_saved_under_another_name(bpy, add
     addon.runner.stop()
     assert [len(found(addon, blend)) for blend in (*saved, bpy.data.filepath)] == [0, 1, 0]
     addon.runner.jobs().discard(found(addon, saved[1])[0])
+
+
+def test_what_is_not_keyed_when_its_file_is_closed_is_offered_there_again(bpy, addon, capture, tmp_path, monkeypatch):
+    blend = str(tmp_path / "shot.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=blend)
+    waiting = addon.operators.new_capture(bpy.context.scene)
+    addon.runner.add(waiting)
+    run_until_poses(addon, capture)
+    bpy.ops.wm.open_mainfile(filepath=blend)  # as Revert does
+    assert addon.runner.queue == [capture]
+    assert [(job.key, job.begun, job.computed) for job in found(addon, blend)] == [(waiting.key, False, False)]
+    addon.runner.jobs().discard(found(addon, blend)[0])
+    run_to_the_end(addon)
+    takes = bpy.context.scene.video_mocap.takes
+    assert "file was closed" in capture.warnings[-1] and not takes
+    (job,) = found(addon, blend)
+    assert (job.key, job.begun, job.computed) == (capture.key, False, True)
+    monkeypatch.setattr(addon.capture, "Job", None)  # nothing is to be computed again
+    assert bpy.ops.video_mocap.unfinished_continue(key=job.key) == {"FINISHED"}
+    assert [entry.state for entry in takes] == ["DONE"] and not found(addon, blend)
+
+
+def test_all_can_be_cancelled_at_once(bpy, addon, capture):
+    for _ in range(2):
+        addon.runner.add(addon.operators.new_capture(bpy.context.scene))
+    run_until_poses(addon, capture)
+    assert bpy.ops.video_mocap.cancel() == {"FINISHED"}
+    assert addon.runner.queue == [capture]
+    run_to_the_end(addon)
+    assert capture.error.code == "cancelled"
 
 
 def test_continuing_says_what_went_wrong(bpy, addon, capture, tmp_path):

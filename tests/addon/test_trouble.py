@@ -288,3 +288,21 @@ def test_check_lists_what_the_backend_has(bpy, addon):
     assert all(finding.fine for finding in checkup.findings), checkup.findings
     assert any("Self-test" in finding.text for finding in checkup.findings)
     assert addon.environment.engines["body"]
+
+
+def test_naming_another_python_is_noticed_at_once(bpy, addon, preferences, tmp_path):
+    def wrong() -> bool:
+        return not all(finding.fine for finding in addon.doctor.findings())
+
+    preferences.python = str(tmp_path / "nowhere")
+    assert wrong()
+    preferences.python = BACKEND_PYTHON
+    assert not wrong()
+    assert bpy.ops.video_mocap.check() == {"FINISHED"}
+    checkup = addon.doctor.latest
+    preferences.python = str(tmp_path / "nowhere")
+    assert addon.doctor.latest is None and wrong()
+    deadline = time.monotonic() + 60
+    while checkup.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

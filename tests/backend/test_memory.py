@@ -19,7 +19,6 @@ from backend.progress import Progress
 from backend.stages import OBSERVATION
 from backend.store import FRAME, ObservationStore, RecordFile
 from backend.video import VideoInfo
-from backend.world.camera import FILM
 
 RATE = 30
 
@@ -44,10 +43,10 @@ def finish_capture(folder: Path, frames: int) -> int:
     try:
         with ObservationStore(part, {}) as store:
             chain = engines.choose({}, "cpu")
-            run = pipeline.Run(job, parse_people("all"), info, chain, AnalyticSolver(), store, progress, FILM)
+            run = pipeline.Run(job, parse_people("all"), info, chain, AnalyticSolver(), store, progress)
             grounds, skeletons = pipeline.measure(run, pipeline.choose_people(run))
             persons = pipeline.solve(run, skeletons, grounds)
-            provenance = provenance_of(job, info, FILM, "", chain, [])
+            provenance = provenance_of(job, info, "", chain, [])
             write_takes(job, persons, store, provenance, info, progress)
         return tracemalloc.get_traced_memory()[1]
     finally:

@@ -71,5 +71,7 @@ def test_whoever_is_at_a_point_is_captured(two, tmp_path):
 def test_nobody_at_the_point(two, tmp_path):
     result = backend("capture", two, "-o", tmp_path / "take.npz", "--people", "at1:10,10")
     assert result.returncode == 3 and "person-missing" in result.stderr
+    result = backend("capture", two, "-o", tmp_path / "take.npz", "--people", "at1:10,10+at1:150,150")
+    assert result.returncode == 0 and "Nobody was followed at 1.00 s near pixel 10, 10" in result.stderr
     with pytest.raises(MocapError, match="no file"):
         scan(Scan(tmp_path / "none.mp4", tmp_path), lambda message: None, lambda: False)

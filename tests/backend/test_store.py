@@ -10,7 +10,7 @@ from backend.core.errors import MocapError
 from backend.people.choice import parse_people
 from backend.pipeline import asked_for
 from backend.stages import OBSERVATION, Frame, Sighting
-from backend.store import CORNER, CUT, ObservationStore, RecordFile
+from backend.store import CORNER, CUT, EDGE, ObservationStore, RecordFile
 
 KEY = {"video": "abc", "span": [0.0, None]}
 
@@ -95,6 +95,23 @@ def test_what_is_known_of_the_camera_later_is_told_everywhere(tmp_path):
                 assert store.turns(track) == pytest.approx(np.tile(turn, (count, 1)))
                 assert len(store.person(track)) == count
         assert store.camera.column("told") == pytest.approx(np.tile(rotations.IDENTITY, (15, 1)))
+
+
+def test_edges_are_those_of_their_shot_and_of_finished_frames(tmp_path):
+    ends = np.arange(12.0).reshape(3, 4)
+    folder = tmp_path / "part"
+    with ObservationStore(folder, KEY) as store:
+        for i in range(5, 9):
+            frame = Frame(i, i / 10, np.zeros((1, 1, 3), np.uint8), 1.0, cut=i == 7)
+            store.append(frame, [], ends[: i - 5] + i)  # none in the first
+        RecordFile(folder / "edges.bin", EDGE).append(np.array((9, (0, 0, 1, 1)), EDGE))  # of one that was not finished
+    with ObservationStore(folder, KEY) as store:
+        assert len(store.edges) == 6
+        (one,), rows = store.edges_in(store.shots()[0])
+        assert np.array_equal(one, ends[:1] + 6) and rows.tolist() == [1]
+        two, rows = store.edges_in(store.shots()[1])
+        assert [part.tolist() for part in two] == [(ends[:2] + 7).tolist(), (ends + 8).tolist()]
+        assert rows.tolist() == [2, 3]
 
 
 def test_corners_of_a_frame_that_was_not_finished_are_cut_off(tmp_path):

@@ -1,4 +1,4 @@
-"""The vertical from edges: pictures of posts and beams through cameras that are known."""
+"""What straight edges tell: pictures of rooms through cameras that are known."""
 
 from __future__ import annotations
 
@@ -9,120 +9,136 @@ import numpy as np
 import pytest
 
 from backend.core import rotations
+from backend.core import skeleton as sk
+from backend.core.keypoints import LANDMARKS
 from backend.core.rotations import IDENTITY, Array
-from backend.stages import Camera, Frame
-from backend.world import vertical
+from backend.stages import Camera, Frame, Motion
+from backend.world import edges, manhattan, vertical
 from backend.world.camera import LEVEL
 from backend.world.ground import upright_camera
-from backend.world.vertical import VerticalMeter
 
 WIDTH, HEIGHT, FOCAL = 960, 540, 900.0
 CAMERA = Camera(FOCAL, np.array([WIDTH, HEIGHT]) / 2, np.array([WIDTH, HEIGHT], float), LEVEL, np.zeros(3))
+LEVEL_UP = np.array([0.0, -1.0, 0.0])
 
 
-def looking(pitch: float, roll: float) -> Array:
-    """World (z up) to camera: looking down by pitch, rolled; degrees."""
+def looking(pitch: float, roll: float, yaw: float = 25.0) -> Array:
+    """World (z up) to camera: looking down by pitch, rolled; degrees. Walls of a room are seen at an angle."""
     turn = rotations.multiply(
         rotations.from_axis_angle([0.0, 0.0, np.radians(roll)]),
         rotations.from_axis_angle([np.radians(pitch), 0.0, 0.0]),
     )
-    return rotations.multiply(turn, LEVEL)
+    return rotations.multiply(rotations.multiply(turn, LEVEL), rotations.from_axis_angle([0.0, 0.0, np.radians(yaw)]))
 
 
-def picture(camera: Array, posts: int, beams: int, seed: int = 0) -> Frame:
-    """Upright posts and level beams in front of a camera at eye height."""
+def picture(camera: Array, posts: int, beams: int = 0, sticks: int = 0, seed: int = 0) -> Frame:
+    """Upright posts, beams along two walls and sticks that lie anyhow, in front of a camera at eye height."""
     random = np.random.default_rng(seed)
     image = np.full((HEIGHT, WIDTH, 3), 190, np.uint8)
-    for kind in ["post"] * posts + ["beam"] * beams:
-        start = np.array([random.uniform(-4, 4), random.uniform(5, 9), random.uniform(-1.5, 1.0)])
-        along = [0.0, 0.0, 1.5] if kind == "post" else [*random.uniform(-1.5, 1.5, 2), 0.0]
-        ends = rotations.rotate(camera, np.array([start, start + along]))
+    ahead = rotations.rotate(rotations.inverse(camera), [0.0, 0.0, 1.0])
+    aside = rotations.rotate(rotations.inverse(camera), [1.0, 0.0, 0.0])
+    for k, kind in enumerate(["post"] * posts + ["beam"] * beams + ["stick"] * sticks):
+        start = random.uniform(5, 9) * ahead + random.uniform(-3, 3) * aside + [0.0, 0.0, random.uniform(-1.5, 1.0)]
+        along = {"post": np.eye(3)[2], "beam": np.eye(3)[k % 2], "stick": rotations.normalize(random.normal(size=3))}
+        ends = rotations.rotate(camera, np.array([start, start + 1.5 * along[kind]]))
         if (ends[:, 2] > 0.5).all():
-            pixels = np.rint(ends[:, :2] / ends[:, 2:] * FOCAL + CAMERA.center).astype(int)
+            pixels = np.rint(16 * (ends[:, :2] / ends[:, 2:] * FOCAL + CAMERA.center)).astype(int)
             shade = int(random.integers(0, 120))
-            cv2.line(image, pixels[0].tolist(), pixels[1].tolist(), (shade,) * 3, 5, cv2.LINE_AA)
+            cv2.line(image, pixels[0].tolist(), pixels[1].tolist(), (shade,) * 3, 3, cv2.LINE_AA, 4)
     return Frame(0, 0.0, image, 1.0)
 
 
-def found(frame: Frame, people: tuple[Array, ...] = ()) -> Array | None:
-    form = VerticalMeter(CAMERA).form(frame, list(people), IDENTITY)
-    return vertical.matrix(form[None])
+def found(frame: Frame, people: tuple[Array, ...] = ()) -> Array:
+    return edges.EdgeFinder().find(frame, list(people))
+
+
+def off(form: Array, camera: Array) -> float:
+    """Degrees between the vertical that a form tells and that of a camera."""
+    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
+    return float(np.degrees(np.arccos(abs(np.linalg.eigh(form)[1][:, 0] @ down))))
+
+
+def seen(ends: list[Array], turns: Array = IDENTITY[None], up: Array = LEVEL_UP) -> Array:
+    return vertical.seen(vertical.Edges(ends, turns), CAMERA, up)
 
 
 @pytest.mark.parametrize(("pitch", "roll"), [(0.0, 0.0), (15.0, -8.0), (-20.0, 4.0), (10.0, 30.0)])
-def test_posts_tell_how_the_camera_is_held(pitch: float, roll: float) -> None:
+@pytest.mark.parametrize("beams", [0, 24])
+def test_edges_tell_how_the_camera_is_held(pitch: float, roll: float, beams: int) -> None:
     camera = looking(pitch, roll)
-    edges = found(picture(camera, posts=14, beams=10))
-    assert edges is not None
-    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
-    assert np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ down))) < 1.0
-
-
-def test_edges_that_were_looked_at_through_another_lens_are_put_right() -> None:
-    camera, longer = looking(20.0, 5.0), 1.5
-    told = rotations.from_axis_angle([0.0, 0.1, 0.0])  # how the camera had turned
-    meter = VerticalMeter(replace(CAMERA, focal=FOCAL / longer))
-    form = meter.form(picture(camera, posts=14, beams=10), [], told)
-    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
-
-    def off(forms: Array, axes: Array) -> float:
-        edges = vertical.matrix(forms)
-        assert edges is not None
-        return float(np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ rotations.rotate(axes, down)))))
-
-    assert off(form[None], rotations.inverse(told)) > 4.0
-    assert off(vertical.refocused(form[None], told[None], IDENTITY[None], longer), IDENTITY) < 1.0
+    people = rotations.rotate(looking(pitch + 8.0, roll - 6.0), [0.0, 0.0, 1.0])  # they are wrong by ten degrees
+    assert off(seen([found(picture(camera, 16, beams, sticks=6))], up=people), camera) < (0.5 if beams else 1.2)
 
 
 def test_nothing_is_said_where_there_is_nothing() -> None:
-    blank = Frame(0, 0.0, np.full((HEIGHT, WIDTH, 3), 127, np.uint8), 1.0)
-    assert found(blank) is None
-    everywhere = np.array([WIDTH / 2, HEIGHT / 2, 2.0 * WIDTH, 0.0])
-    assert found(picture(looking(5.0, 0.0), 14, 0), (everywhere,)) is None  # all edges are a person's
+    blank = found(Frame(0, 0.0, np.full((HEIGHT, WIDTH, 3), 127, np.uint8), 1.0))
+    assert not len(blank) and not seen([blank]).any() and manhattan.lens([(blank, LEVEL_UP)], CAMERA) is None
+    everywhere = np.array([-10.0, -10.0, WIDTH + 10.0, HEIGHT + 10.0])
+    assert not len(found(picture(looking(5.0, 0.0), 14), (everywhere,)))  # all edges are a person's
+    beside = np.array([0.0, 0.0, WIDTH / 2, HEIGHT])
+    some = found(picture(looking(5.0, 0.0), 24), (beside,))
+    assert len(some) and (some[:, ::2].mean(1) >= WIDTH / 2).all()
 
 
 def test_only_some_frames_are_looked_at_and_a_turn_is_taken_out() -> None:
-    camera = looking(10.0, 5.0)
-    meter = VerticalMeter(CAMERA)
+    camera, finder = looking(10.0, 5.0), edges.EdgeFinder()
     turn = rotations.from_axis_angle([0.0, np.radians(12.0), 0.0])
-    seen = picture(rotations.multiply(turn, camera), posts=20, beams=0)
-    forms = [meter.form(seen, [], turn) for _ in range(vertical.EVERY + 1)]
-    assert [bool(form.any()) for form in forms] == [True] + [False] * (vertical.EVERY - 1) + [True]
-    edges = vertical.matrix(np.array(forms))
-    assert edges is not None
-    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
-    assert np.degrees(np.arccos(abs(np.linalg.eigh(edges)[1][:, 0] @ down))) < 1.0
+    frame = picture(rotations.multiply(turn, camera), posts=20)
+    ends = [finder.find(frame, []) for _ in range(edges.EVERY + 1)]
+    assert [len(some) > 0 for some in ends] == [True] + [False] * (edges.EVERY - 1) + [True]
+    assert off(seen([ends[0], ends[-1]], np.stack([turn, turn])), camera) < 0.7
+
+
+@pytest.mark.parametrize("longer", [0.55, 0.75, 1.0, 1.4, 1.9])
+def test_a_room_shows_how_long_the_lens_is(longer: float) -> None:
+    frames = [found(picture(looking(12.0, 4.0, yaw), 20, 40, 12, seed=int(yaw))) for yaw in (25.0, 50.0)]
+    taken = replace(CAMERA, focal=FOCAL / longer)
+    told = manhattan.lens([(ends, LEVEL_UP) for ends in frames], taken)
+    assert told == pytest.approx(longer, rel=0.05)
+
+
+def test_posts_alone_and_sticks_tell_nothing_of_the_lens() -> None:
+    for frame in (picture(looking(12.0, 4.0), 30), picture(looking(12.0, 4.0), 0, 0, sticks=60)):
+        assert manhattan.lens([(found(frame), LEVEL_UP)], replace(CAMERA, focal=FOCAL / 1.4)) is None
 
 
 def test_drawn_lines_meet_in_the_vertical_whenever_they_were_drawn() -> None:
     camera = looking(12.0, -7.0)
     turns = np.stack([IDENTITY, rotations.from_axis_angle([0.0, np.radians(20.0), 0.0])])
     posts = np.array([[[-1.0, 6.0, -1.0], [-1.0, 6.0, 1.0]], [[1.5, 7.0, -1.0], [1.5, 7.0, 0.5]]])
-    seen = rotations.rotate(rotations.multiply(turns, camera)[:, None], posts)
-    form = vertical.drawn(seen[..., :2] / seen[..., 2:] * FOCAL + CAMERA.center, turns, CAMERA)
-    values, axes = np.linalg.eigh(form)
-    down = rotations.rotate(camera, [0.0, 0.0, -1.0])
-    assert values[0] < 1e-12 < values[1] and abs(axes[:, 0] @ down) > 1 - 1e-12
+    through = rotations.rotate(rotations.multiply(turns, camera)[:, None], posts)
+    ends = (through[..., :2] / through[..., 2:] * FOCAL + CAMERA.center).reshape(2, 4)
+    form = vertical.drawn(ends, turns, CAMERA)
+    assert np.linalg.eigvalsh(form)[0] < 1e-12 < np.linalg.eigvalsh(form)[1] and off(form, camera) < 1e-4
+
+
+def test_people_who_stand_tell_about_where_up_is_whichever_way_the_camera_has_turned() -> None:
+    camera, turn = looking(20.0, 15.0), rotations.from_axis_angle([0.0, np.radians(30.0), 0.0])
+    up = rotations.rotate(camera, [0.0, 0.0, 1.0])
+    landmarks = np.zeros((3, 33, 4))
+    for k, axes in enumerate((camera, rotations.multiply(turn, camera))):  # the third has none
+        for name, height in (("shoulder", 0.5), ("ankle", -0.8)):
+            for side, aside in (("left", 0.2), ("right", -0.2)):
+                landmarks[k, LANDMARKS.index(f"{side}_{name}"), :3] = rotations.rotate(axes, [aside, 0.1, height])
+    turns = np.stack([IDENTITY, turn, IDENTITY])
+    told = vertical.stood(landmarks, turns, LEVEL_UP)
+    assert np.arccos(told @ up) < 0.5 * np.arccos(LEVEL_UP @ up)  # cameras are held level, too
+    np.testing.assert_array_equal(vertical.stood(landmarks[2:], turns[2:], LEVEL_UP), LEVEL_UP)
 
 
 def test_edges_that_lean_otherwise_than_people_are_not_believed() -> None:
-    from backend.core import skeleton as sk
-    from backend.stages import Motion
-
-    camera = looking(4.0, 0.0)
+    camera = looking(4.0, 0.0, 0.0)
     local = np.tile(IDENTITY, (20, sk.COUNT, 1))
     local[:, 0] = rotations.multiply(camera, sk.Y_UP_TO_Z_UP)
     pelvis = np.tile(rotations.rotate(camera, [0.0, 4.0, 0.0]), (20, 1))
-    motion = Motion(np.arange(20) / 30, local, pelvis, np.ones((20, sk.COUNT)))
-    people = [(sk.neutral(), motion)]
+    people = [(sk.neutral(), Motion(np.arange(20) / 30, local, pelvis, np.ones((20, sk.COUNT))))]
 
-    def off(edges_of: Array) -> float:
-        form = VerticalMeter(CAMERA).form(picture(edges_of, posts=14, beams=4), [], IDENTITY)
-        assert form.any()
-        up = rotations.rotate(upright_camera(people, CAMERA, verticals=form[None]).rotation, [0.0, 0.0, 1.0])
+    def wrong(background: vertical.Edges | None) -> float:
+        up = rotations.rotate(upright_camera(people, CAMERA, edges=background).rotation, [0.0, 0.0, 1.0])
         return float(np.degrees(np.arccos(up @ rotations.rotate(camera, [0.0, 0.0, 1.0]))))
 
-    without = rotations.rotate(upright_camera(people, CAMERA).rotation, [0.0, 0.0, 1.0])
-    before = float(np.degrees(np.arccos(without @ rotations.rotate(camera, [0.0, 0.0, 1.0]))))
-    assert off(camera) < 0.6 * before
-    assert off(looking(4.0, 35.0)) == pytest.approx(before, abs=1e-6)
+    def leaning(axes: Array) -> vertical.Edges:
+        return vertical.Edges([found(picture(axes, posts=20))], IDENTITY[None])
+
+    assert wrong(leaning(camera)) < 0.6 * wrong(None)
+    assert wrong(leaning(looking(4.0, 50.0))) < wrong(None) + 0.5

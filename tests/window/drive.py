@@ -243,7 +243,7 @@ def other_file() -> Iterator[float]:
     bpy.ops.wm.read_homefile()
     yield 0.5
     yield from until(lambda: not runner.queue)
-    assert not settings().takes and "its file was closed" in runner.last.warnings[-1]
+    assert not settings().takes and "file was closed" in runner.last.warnings[-1]
     yield from open_tab()
     shot("12-other-file")
 

@@ -70,13 +70,26 @@ def people_picked() -> Iterator[float]:
     shot("4-picker")
     window, _, region, _ = view()
     picture = people.latest.picture
-    x0, y0, x1, y1 = picker.to_region(picture.boxes[0], picture.size, picker.room_of(view()[1]))
+    x0, y0, x1, y1 = picker.to_region(picture.boxes[0], picture.size, picker.room_of(*view()[1:3]))
     x, y = region.x + (x0 + x1) / 2, window.height - (region.y + (y0 + y1) / 2)
     subprocess.run(["xdotool", "mousemove", str(int(x)), str(int(y))], check=True)
     yield 0.5
     subprocess.run(["xdotool", "click", "1"], check=True)
     yield from until(lambda: len(settings().picks) == 1)
     assert settings().people == "PICKED"
+    behind = bpy.data.objects.new("behind the picture", None)
+    bpy.context.scene.collection.objects.link(behind)
+    behind.select_set(True)
+    subprocess.run(["xdotool", "key", "Delete", "1"], check=True)
+    yield from until(lambda: not settings().picks)
+    assert behind.name in bpy.context.scene.objects
+    bpy.data.objects.remove(behind)
+    subprocess.run(["xdotool", "key", "1"], check=True)
+    yield from until(lambda: len(settings().picks) == 1)
+    bpy.context.preferences.view.ui_scale = 2.0
+    yield 1.5
+    shot("5-picked-large")
+    bpy.context.preferences.view.ui_scale = 1.0
     yield 1.0
     shot("5-picked")
     subprocess.run(["xdotool", "key", "Right"], check=True)
@@ -141,22 +154,49 @@ def solved_again() -> Iterator[float]:
 
 
 def upright_lines_drawn() -> Iterator[float]:
-    """Two lines that lean alike by eight degrees: so does the camera that is found, and looks level."""
+    """Two lines that lean alike by eight degrees: so does the camera that is found, and looks level. In a quad view,
+    with another frame rate than the keys were put for, and stopping playback by Esc."""
     runner, plumb, before = addon("runner"), addon("plumb"), contents()
     settings().active_take = 0
     call(bpy.ops.ed.undo_push, message="Chosen")
     assert call(bpy.ops.video_mocap.take_plumb, "INVOKE_DEFAULT") == {"RUNNING_MODAL"}
     yield 1.0
-    window, _, region, _ = view()
+    view()[1].spaces[0].show_region_ui = False
+    call(bpy.ops.screen.region_quadview)
+    call(bpy.ops.screen.animation_play)
+    yield 1.0
+    window, _, region, _ = view()  # the last region: the one with the camera
+    middle = region.x + region.width // 2, window.height - (region.y + region.height // 2)
+    subprocess.run(["xdotool", "mousemove", *map(str, middle), "key", "Escape"], check=True)
+    yield from until(lambda: not bpy.context.screen.is_animation_playing)
+    assert plumb._active and plumb._active.region == region
+    bpy.context.scene.frame_set(61)
+    rate = addon("takes").rate(settings().takes[0])
+    bpy.context.scene.render.fps *= 2
     lean = np.array([np.sin(np.radians(8.0)), -np.cos(np.radians(8.0))])
     for foot in plumb._active.center + [[-600.0, 200.0], [600.0, 100.0], [150.0, 250.0]]:
-        ends = plumb._active.sheet().to_region(np.stack([foot, foot + 300.0 * lean]))
+        ends = plumb._active.sheet().to_region(np.stack([foot, foot + 500.0 * lean]))
         (x0, y0), (x1, y1) = ((round(region.x + x), round(window.height - region.y - y)) for x, y in ends)
         for step in (("mousemove", x0, y0), ("mousedown", 1), ("mousemove", x1, y1), ("mouseup", 1)):
             subprocess.run(["xdotool", *map(str, step)], check=True)
             yield 0.3
     assert len(plumb._active.lines) == 3, plumb._active.lines
-    subprocess.run(["xdotool", "key", "BackSpace"], check=True)
+    assert {line[0] for line in plumb._active.lines} == {60.0 / rate}
+    bpy.context.scene.render.fps //= 2
+    settings().show_keypoints = True
+    yield 1.0
+    shot("11-quad-view")
+    settings().show_keypoints = False
+    call(bpy.ops.screen.region_quadview)
+    view()[1].spaces[0].show_region_ui = True
+    bpy.context.preferences.view.ui_scale = 2.0
+    yield 1.5
+    shot("11-upright-large")
+    bpy.context.preferences.view.ui_scale = 1.0
+    yield 1.0
+    region = view()[2]
+    over = region.x + region.width // 3, window.height - (region.y + region.height // 2)
+    subprocess.run(["xdotool", "mousemove", *map(str, over), "key", "BackSpace"], check=True)
     yield 0.7
     assert len(plumb._active.lines) == 2
     shot("11-upright-lines")
