@@ -17,7 +17,7 @@ from .cancel import Cancel
 from .core.errors import CODES, MocapError
 from .core.protocol import Message
 from .core.take import output_of
-from .engines import DEVICES, ENGINES
+from .engines import AUTO, DEVICES, ENGINES
 from .job import Job, Line, Resolve
 from .models.commands import add_parser as add_models
 from .networks import NETWORKS
@@ -69,18 +69,20 @@ def _capture(options: argparse.Namespace) -> int:
 
 
 def _resolve(options: argparse.Namespace) -> int:
-    from .observations import observations_of
+    from .observations import observations_of, source_of
     from .resolve import resolve
 
     take = options.take.absolute()
+    source, observations = source_of(take), observations_of(take)
     job = Resolve(
-        observations=observations_of(take),
+        observations=observations,
         output=options.output.absolute() if options.output else output_of(take),
         people=options.people,
         engines=dict(options.engine),
         focal=options.focal,
         tilt=options.tilt,
         plumb=options.plumb or None,
+        take=None if source == observations else source,
     )
     return _follow(lambda emit, cancelled: resolve(job, emit, cancelled))
 
@@ -320,7 +322,9 @@ def _add_capture(commands: argparse._SubParsersAction) -> None:
         "after 1.5 s, several joined by + (default: all)",
     )
     command.add_argument("--fps", type=float, help="look at about so many frames a second (default: all)")
-    command.add_argument("--device", choices=DEVICES, default=DEVICES[0])
+    command.add_argument(
+        "--device", choices=(AUTO, *DEVICES), default=AUTO, help="for published models (default: the fastest there is)"
+    )
     _add_solving(command)
     command.set_defaults(run=_capture)
 

@@ -56,7 +56,7 @@ class Engine:
             for network in self.networks:
                 motion_networks.model_path(network)
             for name in self.published:
-                Library().path(name)
+                Library().find(name)
         except MocapError as error:
             return error
         return None
@@ -64,8 +64,7 @@ class Engine:
     def describe(self) -> dict[str, Any]:
         """Licence and checksums of what it runs, for a take."""
         library = Library()
-        there = [name for name in self.also if name in library.added and name in library.visible()]
-        used = (*self.published, *there)
+        used = (*self.published, *(name for name in self.also if library.extra(name)))
         added = {name: library.added[name].sha256 for name in used}
         ours = {name: motion_networks.checksum(name) for name in self.networks}
         return {
@@ -73,3 +72,13 @@ class Engine:
             "models": {**{model: embedded.MODELS[model] for model in self.models}, **ours, **added},
             "commercial_use": all(MODELS[name].commercial for name in used),
         }
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """Codes and words: what the user has added for it, and it does without, since the file is not what it was."""
+        library = Library()
+        added = [name for name in self.also if name in library.added and name in library.visible()]
+        unused = {name: library.added[name].file for name in added if library.extra(name) is None}
+        return [
+            ("model-missing", f"{MODELS[name].title}: {file} is gone or has changed, and is not used.")
+            for name, file in unused.items()
+        ]

@@ -138,6 +138,7 @@ for _stage, _named in PUBLISHED.items():
     ENGINES[_stage].update(_named)
 
 DEVICES = ("cpu", "cuda", "mps")  # where published networks may run; all else runs on the processor
+AUTO = "auto"  # the fastest of them that is there
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,21 @@ class Chain:
         """What is kept of one person in one frame."""
         return record_with(field for engine in self._engines().values() for field in engine.fields)
 
+    def device(self, asked: str) -> str:
+        """The device of DEVICES to compute on, of those or AUTO."""
+        if asked != AUTO:
+            return asked
+        if all("torch" not in engine.packages for engine in self._engines().values()):
+            return DEVICES[0]
+        from .published.runtime import fastest
+
+        return fastest()
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """Those of all engines that are still to work, see `Engine.warnings`."""
+        working = [engine for stage, engine in self._engines().items() if stage not in self.seen]
+        return [warning for engine in working for warning in engine.warnings()]
+
     def describe(self) -> dict[str, Any]:
         """What a take says about the engines it was made with."""
         told = {stage: engine for stage, engine in self._engines().items() if stage not in self.seen}
@@ -184,9 +200,9 @@ def choose(engines: Mapping[str, str], device: str, seen: Mapping[str, Any] | No
 
     Raises MocapError bad-request, package-missing, models-missing, engine-unavailable or device-missing.
     """
-    if device not in DEVICES:
-        raise MocapError("bad-request", f"There is no device {device!r}; there is {', '.join(DEVICES)}.")
-    if device not in devices():
+    if device not in (AUTO, *DEVICES):
+        raise MocapError("bad-request", f"There is no device {device!r}; there is {', '.join((AUTO, *DEVICES))}.")
+    if device not in (AUTO, *devices()):
         raise MocapError("device-missing", f"The device {device} needs PyTorch, which is not installed.")
     for stage, name in engines.items():
         if stage not in ENGINES:

@@ -78,8 +78,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Resolve:
-    """Solve a capture again from its keypoints. What is None stays as it was captured; engines of `body` and later
-    stages can be changed."""
+    """Solve a capture again from its keypoints. What is None stays as it was in `take`, as it was captured where that
+    is None, too; people always do. Engines of `body` and later stages can be changed."""
 
     observations: Path
     output: Path
@@ -88,6 +88,7 @@ class Resolve:
     focal: float | None = None
     tilt: float | None = None
     plumb: Sequence[Line] | None = None
+    take: Path | None = None
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any]) -> Resolve:
@@ -101,6 +102,7 @@ class Resolve:
                 focal=_number(request["focal"]),
                 tilt=_number(request["tilt"]),
                 plumb=None if request["plumb"] is None else _lines(request["plumb"]),
+                take=None if request["take"] is None else Path(request["take"]).absolute(),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MocapError("bad-request", f"The request cannot be understood ({error!r}).") from error

@@ -28,11 +28,13 @@ AROUND = np.array([-0.08, -0.10, 0.08, 0.06])  # a body reaches beyond its keypo
 
 
 class Look(NamedTuple):
-    """One person in one frame. record: what is written; box (4,): left, top, right, bottom in pixels of `frame.rgb`."""
+    """One person in one frame. record: what is written; box (4,): left, top, right, bottom in pixels of `frame.rgb`;
+    shot: its number, whatever it begins with."""
 
     frame: Frame
     record: np.void
     box: Array
+    shot: int = 0
 
 
 class Looker(Protocol):
@@ -61,20 +63,22 @@ def looked(
         if record == OBSERVATION:
             yield from tracked
             return
-        waiting: deque[tuple[Frame, list[Sighting]]] = deque()
+        waiting: deque[tuple[int, Frame, list[Sighting]]] = deque()
+        shot = 0
         boxes: dict[int, dict[int, Array]] = {}  # track -> frame -> box in full-size pixels
         for frame, sightings in tracked:
+            shot += frame.cut
             sightings = [Sighting(track, _extended(seen, record)) for track, seen in sightings]
             for track, seen in sightings:
                 boxes.setdefault(track, {})[frame.index] = box_of(seen)
-            waiting.append((frame, sightings))
+            waiting.append((shot, frame, sightings))
             if len(waiting) >= BATCH + AHEAD:
                 yield from _look(waiting, len(waiting) - AHEAD, boxes, lookers)
         yield from _look(waiting, len(waiting), boxes, lookers)
 
 
 def _look(
-    waiting: deque[tuple[Frame, list[Sighting]]],
+    waiting: deque[tuple[int, Frame, list[Sighting]]],
     count: int,
     boxes: dict[int, dict[int, Array]],
     lookers: Sequence[Looker],
@@ -82,19 +86,19 @@ def _look(
     """Look at the first `count` frames that wait, and pass them on."""
     done = [waiting.popleft() for _ in range(count)]
     looks = []
-    for frame, sightings in done:
+    for shot, frame, sightings in done:
         for track, seen in sightings:
             box = _smoothed(boxes[track], frame.index)
             if "box" in (seen.dtype.names or ()):
                 seen["box"] = box
-            looks.append(Look(frame, seen, box / frame.scale))
+            looks.append(Look(frame, seen, box / frame.scale, shot))
     for looker in lookers if looks else ():
         looker.look(looks)
     if done:
         for mine in boxes.values():  # only the last few are still needed
-            for old in [index for index in sorted(mine) if index <= done[-1][0].index][:-AHEAD]:
+            for old in [index for index in sorted(mine) if index <= done[-1][1].index][:-AHEAD]:
                 del mine[old]
-    yield from done
+    yield from ((frame, sightings) for _, frame, sightings in done)
 
 
 def box_of(seen: np.void) -> Array:

@@ -153,12 +153,14 @@ class Rooter(Protocol):
     """Stage `root`: where a person goes in the world, instead of `world.place.settle`."""
 
     def settle(
-        self, records: Any, solved: Array, pelvis: Array, skeleton: Skeleton, camera: Camera, still: bool, refined: bool
-    ) -> tuple[Any, Array]:
+        self, records: Any, swapped: NDArray[np.bool_], solved: Array, pelvis: Array, skeleton: Skeleton,
+        camera: Camera, still: bool, refined: bool,
+    ) -> tuple[Any, Array]:  # fmt: skip
         """-> `world.place.Settled` and the pose (T, 55, 4) to go with it.
 
-        records: the person's observations (`store.RecordFile`); solved (T, 55, 4), pelvis (T, 3): as placed by camera;
-        still: the camera neither turned nor travelled; refined: a foot engine has set the ankles.
+        records: the person's observations (`store.RecordFile`); swapped (T,): where left and right are to be exchanged;
+        solved (T, 55, 4), pelvis (T, 3): as placed by camera; still: the camera neither turned nor travelled;
+        refined: a foot engine has set the ankles.
         """
         ...
 

@@ -10,24 +10,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from .container import (
+    Clock,
+    Damage,
+    Packets,
+    decoded,
+    decoded_from,
+    is_one_of_many,
+    length,
+    open_video,
+    picture_stream,
+    read_packets,
+    sound_until,
+)
 from .core.errors import MocapError
 from .stages import Frame
 
 LONGEST_SIDE = 2560  # pictures are decoded no larger: landmarks do not gain from more, memory and time suffer
 _PREFETCH = 4  # pictures decoded ahead of the consumer
 _FOCAL_KEYS = ("com.apple.quicktime.camera.focal_length.35mm_equivalent", "focal_length_35mm")
-_MOST_FAILURES = 1000  # packets in a row; more is not a damaged spot but a file that cannot be decoded
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video file holds. width, height: pixels, upright and square; rotation: degrees clockwise that the
-    stored picture is turned to stand upright; duration in seconds; fps is the average."""
+    stored picture is turned to stand upright; duration in seconds; fps is the average.
+
+    pixel_aspect: width of a stored pixel by its height; mirrored: left and right of the stored picture are exchanged
+    before it is turned; guessed_rate: FFmpeg's, by which Blender numbers the pictures of a film; None: not known.
+    """
 
     path: Path
     width: int
@@ -40,6 +57,9 @@ class VideoInfo:
     pixel_format: str
     variable_frame_rate: bool
     focal_35mm: float | None
+    pixel_aspect: float = 1.0
+    mirrored: bool = False
+    guessed_rate: float | None = None
 
 
 def probe(path: str | Path) -> VideoInfo:
@@ -50,44 +70,52 @@ def probe(path: str | Path) -> VideoInfo:
     return _inspect(Path(path))[0]
 
 
-def _inspect(path: Path) -> tuple[VideoInfo, NDArray[np.float64] | None]:
-    """`probe`, and the times of all pictures."""
-    times = _picture_times(path)
-    with _open(path) as container:
-        stream = _picture_stream(container, path)
-        first = next(_decoded(container, stream, _Damage()), None)
+def _inspect(path: Path) -> tuple[VideoInfo, Packets]:
+    """`probe`, and what the packets tell."""
+    packets = read_packets(path)
+    times = packets.times
+    with open_video(path) as container:
+        stream = picture_stream(container, path)
+        first = next(decoded(container, stream, Damage()), None)
         if first is None:
             raise MocapError("video-empty", f"{path.name} has no picture that can be decoded.")
-        width, height = _upright_size(first, float(stream.sample_aspect_ratio or 1))
+        guessed = stream.guessed_rate or stream.average_rate
         if times is not None and len(times) > 1:
             steps = np.diff(times)
             typical = float(np.median(steps))
             fps = len(steps) / float(times[-1] - times[0])
-            frames, duration = len(times), float(times[-1] - times[0]) + typical
+            duration = float(times[-1] - times[0]) + typical
             variable = bool(np.mean(np.abs(steps - typical) > max(0.1 * typical, 0.0021)) > 0.02)
         else:
-            fps = float(stream.average_rate or stream.guessed_rate or 25)
-            frames = stream.frames or max(1, round(_length(container, stream) * fps))
-            duration, variable = max(frames / fps, _length(container, stream)), False
+            fps, variable = float(guessed or 25), False
+            duration = max(packets.count / fps, length(container, stream, first.time or 0.0))
+        aspect = float(stream.sample_aspect_ratio or 1)
+        turns, mirrored = _orientation(first)
         info = VideoInfo(
             path,
-            width,
-            height,
+            *_upright((max(1, round(first.width * aspect)), first.height), turns),
             fps,
-            frames,
+            packets.count,
             duration,
-            -90 * _quarter_turns(first) % 360,
+            -90 * turns % 360,
             stream.codec_context.name,
             first.format.name,
             variable,
             _focal({**container.metadata, **stream.metadata}),
+            aspect,
+            mirrored,
+            float(guessed) if guessed else None,
         )
-        return info, times
+        return info, packets
 
 
 def picture_times(path: str | Path) -> NDArray[np.float64]:
     """When each picture is shown, (N,) seconds since the first one, as a take has them. Raises as `probe`."""
-    info, times = _inspect(Path(path))
+    return _times(*_inspect(Path(path)))
+
+
+def _times(info: VideoInfo, packets: Packets) -> NDArray[np.float64]:
+    times = packets.times
     return np.arange(info.frames) / info.fps if times is None else times - times[0]
 
 
@@ -116,13 +144,14 @@ class VideoReader:
         fps: float | None = None,
         first_frame: int = 0,
     ) -> None:
-        self.info, self._times = _inspect(Path(path))
+        self.info, self._packets = _inspect(Path(path))
         self.warnings: list[tuple[str, str]] = []
         self._start, self._end, self._fps, self._first = start or 0.0, end, fps, first_frame
         if not self._in_range():
-            span = f"from {self._start:g} s to {'the end' if end is None else f'{end:g} s'}"
-            what = f"{self.info.path.name} lasts {self.info.duration:.2f} s: it has no picture {span}."
-            raise MocapError("range-outside", what)
+            raise self._outside()
+        if self.info.frames == 1 and is_one_of_many(self.info.path):
+            what = f"{self.info.path.name} is one picture of many: to capture them all, make a video of them first."
+            self.warnings.append(("single-picture", what))
         self._queue: queue.Queue[Frame | BaseException | None] = queue.Queue(_PREFETCH)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._produce, name="decode", daemon=True)
@@ -131,12 +160,17 @@ class VideoReader:
     def _in_range(self) -> bool:
         """Whether there is any picture in the range, as far as is known before it is read."""
         end = np.inf if self._end is None else self._end
-        if self._start < 0 or self._start >= self.info.duration or end <= self._start:
+        if self._start < 0 or end <= self._start:
             return False
-        if self._times is None:
+        if self._packets.times is None:  # how long it lasts is a guess
             return True
-        shown = self._times - self._times[0] + 1e-6
-        return bool(((shown >= self._start) & (shown < end)).any())
+        shown = _times(self.info, self._packets) + 1e-6
+        return self._start < self.info.duration and bool(((shown >= self._start) & (shown < end)).any())
+
+    def _outside(self) -> MocapError:
+        span = f"from {self._start:g} s to {'the end' if self._end is None else f'{self._end:g} s'}"
+        what = f"{self.info.path.name} lasts {self.info.duration:.2f} s: it has no picture {span}."
+        return MocapError("range-outside", what)
 
     def __iter__(self) -> Iterator[Frame]:
         while not self._stop.is_set():
@@ -183,50 +217,52 @@ class VideoReader:
             self._offer(error)
 
     def _read(self) -> Iterator[Frame]:
-        """The pictures asked for, in order."""
-        table = self._times
-        factor = max(1.0, max(self.info.width, self.info.height) / LONGEST_SIDE)
-        size = max(1, round(self.info.width / factor)), max(1, round(self.info.height / factor))
-        index, time, slot, first = -1, 0.0, -1, 0
-        with _open(self.info.path) as container:
-            stream = _picture_stream(container, self.info.path)
+        """The pictures asked for, in order. Raises MocapError range-outside where that only shows now."""
+        packets, clock, damage = self._packets, Clock(self._packets, self.info.fps), Damage()
+        time, slot, first = self._start, -1, 0
+        if packets.times is not None:
+            shown = _times(self.info, packets)
+            start = int(np.searchsorted(shown, self._start - 1e-6))
+            first = max(self._first, start)
+            if start < first < len(shown):  # the picture before was one of ours
+                slot = self._slot(float(shown[first - 1]))
+        with open_video(self.info.path) as container:
+            stream = picture_stream(container, self.info.path)
             stream.thread_type = "AUTO"
-            zero: float | None = None
-            if table is not None:
-                zero = float(table[0])
-                start = int(np.searchsorted(table - zero, self._start - 1e-6))
-                first = max(self._first, start)
-                if start < first < len(table):  # the picture before was one of ours
-                    slot = self._slot(float(table[first - 1]) - zero)
-            damage = _Damage()
-            for picture in _decoded_from(container, stream, table, first, damage):
+            for picture in decoded_from(container, stream, packets.stamps, first, damage):
                 if self._stop.is_set():
                     return
-                before, stamp = time, picture.time
-                if zero is None:
-                    zero = stamp
-                if stamp is None or zero is None:
-                    index += 1
-                    time = index / self.info.fps
-                else:
-                    index = index + 1 if table is None else int(np.searchsorted(table, stamp - 1e-6))
-                    time = stamp - zero
-                    if table is None and index and time < before + 1e-4:  # joined files begin again; some stamps repeat
-                        time = before + 1 / self.info.fps
+                before = time
+                index, time = clock.tell(picture)
                 if self._end is not None and time >= self._end - 1e-6:
+                    self._tell(damage.span)
                     return
-                if damage.fresh():
-                    span = f"{before:.2f} s to {time:.2f} s"
-                    self.warnings.append(("video-corrupt", f"The picture is damaged from {span}."))
-                if time >= self._start - 1e-6 and index >= self._first and self._slot(time, index) > slot:
+                if time < self._start - 1e-6 or index < self._first:
+                    damage.fresh()  # nobody asked for that
+                    continue
+                self._tell(damage.left(before, time))
+                if self._slot(time, index) > slot:
                     slot = self._slot(time, index)
-                    yield Frame(index, time, _upright_rgb(picture, size), self.info.width / size[0])
-            expected = max(self.info.duration, _length(container, stream))
-            lacking = expected - time > max(0.5, 3 / self.info.fps)
-            if lacking and _sound_until(self.info.path) < expected - 0.5:
-                self.warnings.append(("video-truncated", f"The picture ends at {time:.2f} s of {expected:.2f} s."))
-            elif damage.fresh():
-                self.warnings.append(("video-corrupt", f"The picture is damaged after {time:.2f} s."))
+                    yield _frame(picture, self.info, index, time)
+            if time < self._start - 1e-6:
+                raise self._outside()
+            zero = clock.zero or 0.0
+            self._tell_end(time, damage, max(self.info.duration, length(container, stream, zero)), zero)
+
+    def _tell(self, damaged: tuple[float, float] | None) -> None:
+        if damaged:
+            what = f"The picture is damaged from {damaged[0]:.2f} s to {damaged[1]:.2f} s."
+            self.warnings.append(("video-corrupt", what))
+
+    def _tell_end(self, time: float, damage: Damage, expected: float, zero: float) -> None:
+        """What the last picture, at `time`, shows to be wrong. expected: seconds that there should be; zero: stamp of
+        the first picture."""
+        self._tell(damage.span)
+        lacking = expected - time > max(0.5, 3 / self.info.fps)
+        if lacking and sound_until(self.info.path) - zero < expected - 0.5:
+            self.warnings.append(("video-truncated", f"The picture ends at {time:.2f} s of {expected:.2f} s."))
+        elif damage.fresh():
+            self.warnings.append(("video-corrupt", f"The picture is damaged after {time:.2f} s."))
 
     def _slot(self, time: float, index: int = 0) -> int:
         """Which interval of 1/fps a picture falls into; thinning keeps the first one of each."""
@@ -238,166 +274,54 @@ class VideoReader:
 def pictures_at(path: str | Path, times: list[float]) -> Iterator[Frame]:
     """The pictures shown at some moments (ascending, seconds since the first picture), each once; only what is needed
     for them is decoded. Raises MocapError as `probe` does."""
-    info, table = _inspect(Path(path))
-    if table is None:  # nothing to jump by
-        with VideoReader(path, fps=len(times) / max(info.duration, 1e-6)) as reader:
-            yield from reader
+    info, packets = _inspect(Path(path))
+    shown, stamps = _times(info, packets), packets.stamps
+    found = np.searchsorted(shown, np.array(times) + 1e-6, side="right") - 1
+    wanted = sorted({int(index) for index in np.clip(found, 0, len(shown) - 1)})
+    if stamps is None:  # nothing to jump by
+        with VideoReader(path) as reader:
+            for frame in reader:
+                if frame.index in wanted:
+                    yield frame
+                if frame.index >= wanted[-1]:
+                    return
         return
-    factor = max(1.0, max(info.width, info.height) / LONGEST_SIDE)
-    size = max(1, round(info.width / factor)), max(1, round(info.height / factor))
-    indices = np.searchsorted(table - table[0], np.array(times) + 1e-6, side="right") - 1
-    with _open(info.path) as container:
-        stream = _picture_stream(container, info.path)
+    with open_video(info.path) as container:
+        stream = picture_stream(container, info.path)
         stream.thread_type = "AUTO"
-        for index in sorted({int(np.clip(i, 0, len(table) - 1)) for i in indices}):
-            for picture in _decoded_from(container, stream, table, index, _Damage()):
-                if picture.time is not None and picture.time >= table[index] - 1e-6:
-                    time = float(picture.time - table[0])
-                    found = int(np.searchsorted(table, picture.time - 1e-6))
-                    yield Frame(found, time, _upright_rgb(picture, size), info.width / size[0])
+        clock = Clock(packets, info.fps)
+        for index in wanted:
+            for picture in decoded_from(container, stream, stamps, index, Damage()):
+                if picture.time is not None and picture.time >= stamps[index] - 1e-6:
+                    yield _frame(picture, info, *clock.tell(picture))
                     break
 
 
-class _Damage:
-    """Counts what the decoder could not read."""
-
-    def __init__(self) -> None:
-        self.count = self._told = 0
-
-    def fresh(self) -> bool:
-        """Whether there is more of it than at the last call."""
-        told, self._told = self._told, self.count
-        return self.count > told
-
-
-def _open(path: Path) -> av.container.InputContainer:
-    if path.is_dir():
-        raise MocapError("video-is-folder", f"{path} is a folder.")
-    if not path.exists():
-        raise MocapError("video-missing", f"There is no file {path}.")
-    try:
-        container = av.open(str(path), metadata_errors="ignore")
-    except (av.FFmpegError, OSError) as error:
-        raise MocapError("video-unreadable", f"{path.name} cannot be opened as a video ({error}).") from error
-    if container.format.name == "tty":  # FFmpeg "plays" any text file as a terminal recording
-        container.close()
-        raise MocapError("video-unreadable", f"{path.name} is a text file, not a video.")
-    return container
-
-
-def _picture_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
-    """The best picture stream; cover art of music is none."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        raise MocapError("video-no-picture", f"{path.name} has no picture.")
-    return max(streams, key=lambda s: (s.codec_context is not None, s.width * s.height))
-
-
-def _picture_times(path: Path) -> NDArray[np.float64] | None:
-    """Presentation times (N,) in seconds of all pictures, ascending, from the packets alone (nothing is decoded).
-
-    None where the container does not tell them one by one; pictures are then counted while decoding.
-    """
-    times: list[float] = []
-    with _open(path) as container:
-        stream = _picture_stream(container, path)
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0 or packet.is_discard:
-                    continue
-                if packet.pts is None:
-                    return None
-                times.append(float(packet.pts * packet.time_base))
-        except (av.FFmpegError, OSError):
-            pass  # a damaged or cut-off file: what could be read counts
-    table = np.sort(np.array(times))
-    return table if len(table) and (np.diff(table) > 0).all() else None
-
-
-def _decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, damage: _Damage
-) -> Iterator[av.VideoFrame]:
-    """All pictures that can be decoded; what cannot is counted and skipped."""
-    packets = container.demux(stream)
-    failures = 0
-    while failures < _MOST_FAILURES:
-        try:
-            packet = next(packets)
-            pictures = packet.decode()
-        except StopIteration:
-            return
-        except (av.FFmpegError, OSError):
-            damage.count += 1
-            failures += 1
-            continue
-        for picture in pictures:
-            failures = 0
-            damage.count += bool(picture.is_corrupt)
-            yield picture
-
-
-def _decoded_from(
-    container: av.container.InputContainer,
-    stream: av.VideoStream,
-    table: NDArray[np.float64] | None,
-    index: int,
-    damage: _Damage,
-) -> Iterator[av.VideoFrame]:
-    """All pictures from one at or before that of table[index] on.
-
-    Not every container lands where it is told to: where the first picture comes too late, an earlier one is asked for.
-    """
-    if table is None or not 0 < index < len(table):  # from the beginning
-        yield from _decoded(container, stream, damage)
-        return
-    back = 0.0
-    while True:
-        start = max(float(table[index]) - back, 0.0)
-        container.seek(int(start / float(stream.time_base or 1)), stream=stream, backward=True)
-        pictures = _decoded(container, stream, damage)
-        first = next(pictures, None)
-        if start == 0.0 or (first is not None and first.time is not None and first.time <= table[index] + 1e-6):
-            break
-        back = 2 * back + 1.0
-    if first is not None:
-        yield first
-    yield from pictures
-
-
-def _length(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """Seconds that the container claims to last; 0 when it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return (container.duration or 0) / av.time_base
-
-
-def _sound_until(path: Path) -> float:
-    """Seconds at which the last sound ends, which may be long after the last picture; 0 where there is none."""
-    last = 0.0
-    with _open(path) as container, suppress(av.FFmpegError, OSError):
-        for packet in container.demux(container.streams.audio) if container.streams.audio else ():
-            if packet.pts is not None:
-                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-    return last
-
-
-def _upright_size(picture: av.VideoFrame, aspect: float) -> tuple[int, int]:
-    """Width and height in square pixels after rotation."""
-    width, height = max(1, round(picture.width * aspect)), picture.height
-    return (height, width) if _quarter_turns(picture) % 2 else (width, height)
-
-
-def _quarter_turns(picture: av.VideoFrame) -> int:
-    """How often the stored picture is turned a quarter counterclockwise to stand upright."""
-    return round(picture.rotation / 90) % 4
-
-
-def _upright_rgb(picture: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The picture as it is meant to be seen, (height, width, 3) RGB of the given upright size."""
-    turns = _quarter_turns(picture)
-    width, height = size[::-1] if turns % 2 else size
+def _frame(picture: av.VideoFrame, info: VideoInfo, index: int, time: float) -> Frame:
+    """The picture as it is meant to be seen, not larger than is of use."""
+    turns, mirrored = _orientation(picture)
+    factor = max(1.0, max(info.width, info.height) / LONGEST_SIDE)
+    size = max(1, round(info.width / factor)), max(1, round(info.height / factor))
+    width, height = _upright(size, turns)
     rgb = picture.to_ndarray(format="rgb24", width=width, height=height)
-    return np.ascontiguousarray(np.rot90(rgb, turns))
+    upright = np.ascontiguousarray(np.rot90(rgb[:, ::-1] if mirrored else rgb, turns))
+    return Frame(index, time, upright, info.width / size[0])
+
+
+def _orientation(picture: av.VideoFrame) -> tuple[int, bool]:
+    """How often the stored picture is turned a quarter counterclockwise to stand upright, and whether left and right
+    are exchanged before that."""
+    turns, mirrored = round(picture.rotation / 90), False
+    told: Any = picture.side_data.get("DISPLAYMATRIX")
+    if told is not None:
+        matrix = np.frombuffer(bytes(told), np.int32).reshape(3, 3)
+        mirrored = bool(np.linalg.det(matrix[:2, :2]) < 0)  # `rotation` says where the x axis goes: the wrong way then
+    return (turns + 2 * mirrored) % 4, mirrored
+
+
+def _upright(size: tuple[int, int], turns: int) -> tuple[int, int]:
+    """Width and height after so many quarter turns."""
+    return size[::-1] if turns % 2 else size
 
 
 def _focal(metadata: dict[str, str]) -> float | None:

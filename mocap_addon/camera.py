@@ -15,7 +15,7 @@ from ..backend.core.take import Take
 from . import compat, keys, paths
 
 SENSOR = 36.0  # millimetres, the width of full frame
-FAR = 10000  # scene frames between the two keys that keep the clip in step
+CLIP = ("image_size", "fps", "focal", "center", "timestamps", "provenance")  # what tells about a take's clip
 RATE = "video_mocap_rate"  # custom property of an action: frames a second of the scene when its keys were put
 
 
@@ -93,16 +93,11 @@ def show_clip(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take, clip: 
     background.image = image
     background.frame_method = "FIT"
     background.alpha = 0.8
-    # As long as the clip. Asking Blender would open the film, and hold everything up while it does.
-    frames = int(take.provenance.get("video", {}).get("frames", 0))
-    captured = round(float(take.times[-1]) * float(take["fps"])) + 1 if "timestamps" in take else 1
-    background.image_user.frame_duration = max(frames, captured)
     background.image_user.frame_start = 1
     background.image_user.use_auto_refresh = True
     data.show_background_images = True
-    if not compat.movies_are_upright():
-        _turn_upright(scene, background, take)
-    keep_in_step(scene, data, float(take["fps"]))
+    _set_upright(scene, background, take)
+    keep_in_step(scene, data, take)
 
 
 def follow_clip(data: bpy.types.Camera, old: Path, new: Path) -> None:
@@ -113,11 +108,23 @@ def follow_clip(data: bpy.types.Camera, old: Path, new: Path) -> None:
             background.image.reload()
 
 
-def _turn_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:
-    """Blender shows the picture as it lies in the file: turn it, and undo the fitting of the wrong side."""
-    degrees = take.provenance.get("video", {}).get("rotation", 0) % 360
-    background.rotation = math.radians(degrees)
-    if degrees in (90, 270):
+def _set_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:
+    """Show the clip's picture as it is meant to be seen. Blender knows neither oblong pixels nor mirrored pictures, and
+    older ones show it as it lies in the file."""
+    degrees, lying = _turn_of(take)
+    video, turned = take.provenance.get("video", {}), compat.movies_are_upright()
+    aspect, mirrored = float(video.get("pixel_aspect", 1.0)), bool(video.get("mirrored", False))
+    background.image.display_aspect = (1.0, aspect) if lying and turned else (aspect, 1.0)
+    if turned:  # by where the x axis goes, which is the wrong way where left and right are exchanged
+        background.use_flip_x, background.use_flip_y = mirrored and lying, mirrored and not lying
+    else:
+        background.use_flip_x, background.rotation = mirrored, math.radians(degrees)
+        _fit_lying(scene, background, take)
+
+
+def _fit_lying(scene: bpy.types.Scene, background: bpy.types.CameraBackgroundImage, take: Take) -> None:
+    """Undo the fitting of the wrong side of a picture that is turned here."""
+    if _turn_of(take)[1] and not compat.movies_are_upright():
         width, height = (float(side) for side in take["image_size"])
         render = scene.render
         aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
@@ -126,30 +133,43 @@ def _turn_upright(scene: bpy.types.Scene, background: bpy.types.CameraBackground
         background.scale = (upright / (width / height)) / lying
 
 
-def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, clip_rate: float) -> None:
+def _turn_of(take: Take) -> tuple[int, bool]:
+    """Degrees clockwise that the clip's picture is turned to stand upright, and whether it lies before that."""
+    degrees = int(take.provenance.get("video", {}).get("rotation", 0)) % 360
+    return degrees, degrees in (90, 270)
+
+
+def keep_in_step(scene: bpy.types.Scene, data: bpy.types.Camera, take: Take) -> None:
     """Let the clip run by time when its frame rate is not the scene's.
 
-    Blender shows clip frame `scene frame + offset`, so the offset grows evenly: a curve of two keys, extended.
+    Blender shows clip frame `min(scene frame, length) + offset`, counting clip frames evenly at the rate that FFmpeg
+    guesses. So the offset grows evenly while the clip lasts: a curve of two keys.
     """
+    # As long as the clip. Asking Blender would open the film, and hold everything up while it does.
+    video = take.provenance.get("video", {})
+    rate, own = float(video.get("guessed_rate") or take["fps"]), scene_rate(scene)
+    duration = float(video.get("duration") or (take.times[-1] + 1.0 / rate if "timestamps" in take else 0.0))
+    user = data.background_images[0].image_user
+    user.frame_duration = max(1, round(duration * rate), math.ceil(duration * own) + 1)
     path = "background_images[0].image_user.frame_offset"
     action = data.animation_data.action if data.animation_data else None
     curve = next((curve for curve in compat.curves(action) if curve.data_path == path), None) if action else None
-    drift = clip_rate / scene_rate(scene) - 1.0
-    if abs(drift) < 1e-6:
+    drift = duration * (rate - own)
+    if abs(drift) < 0.5:
         if curve:
             compat.curve_owner(action, data).fcurves.remove(curve)
             if not compat.curves(action):
                 bpy.data.actions.remove(action)
-        data.background_images[0].image_user.frame_offset = 0
+        user.frame_offset = 0
         return
     # The value is cut to a whole number, towards zero: half a frame more makes that the nearest one.
-    frames, offsets = np.array([1.0, 1.0 + FAR]), np.array([0.0, FAR * drift]) + math.copysign(0.5, drift)
+    frames, offsets = 1.0 + np.array([0.0, duration * own]), np.array([0.0, drift]) + math.copysign(0.5, drift)
     if curve:
         keys.rewrite(curve, frames, offsets)
+        curve.extrapolation = "CONSTANT"  # earlier versions had it go on
         return
     owner = compat.curve_owner(action or bpy.data.actions.new(f"{data.name} clip"), data)
     keys.write(owner, path, frames, offsets[:, None])
-    owner.fcurves.find(path).extrapolation = "LINEAR"
 
 
 def match_scene(
@@ -166,11 +186,11 @@ def match_scene(
     scene.render.resolution_x, scene.render.resolution_y = (int(side) for side in take["image_size"])
     scene.render.pixel_aspect_x = scene.render.pixel_aspect_y = 1.0
     for action, own in keyed.items():
-        keys.retime(action, scene_rate(scene) / own)
+        if not math.isclose(own, scene_rate(scene), rel_tol=1e-7):  # moving keys takes long
+            keys.retime(action, scene_rate(scene) / own)
         action[RATE] = scene_rate(scene)
     for data, own in cameras.items():
         _set_lens(scene, data, own)
         if data.background_images:
-            keep_in_step(scene, data, float(own["fps"]))
-            if not compat.movies_are_upright():
-                _turn_upright(scene, data.background_images[0], own)
+            keep_in_step(scene, data, own)
+            _fit_lying(scene, data.background_images[0], own)

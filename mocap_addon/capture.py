@@ -6,6 +6,7 @@ same generator. Blender's objects are looked up anew at every step: undo or anot
 
 from __future__ import annotations
 
+import json
 import time
 import traceback
 import uuid
@@ -25,9 +26,11 @@ from ..backend.core.rotations import Array
 from ..backend.core.skeleton import Skeleton
 from ..backend.core.take import Take, read_take
 from . import armature as rig
-from . import environment, files, history, paths, takes
+from . import camera, environment, files, history, paths, takes
+from .cleaning import stage as cleaning
 from .job import Job
 from .translations import tr
+from .unfinished import finished
 
 BUDGET = 0.012  # seconds of Blender's time that listening or waiting may take in one step
 
@@ -40,6 +43,9 @@ STAGES = {
     "write": "Writing takes",
     "key": "Keying",
 }
+
+KEYED = ("poses", "trans", "rest_offsets", "confidence", "R", "t", *camera.CLIP)  # what is needed of a take file
+PERSONAL = ("track", "name", "shot")  # of the provenance, what takes of one capture differ by
 
 Result = TypeVar("Result")
 
@@ -78,6 +84,7 @@ class Resolve:
 
     video: Path
     observations: Path
+    take: Path
     output: Path
     label: str
     people: str | None = None
@@ -89,7 +96,8 @@ class Resolve:
     def message(self) -> Message:
         """The wire's request."""
         sent = {name: value for name, value in vars(self).items() if name not in ("video", "label")}
-        return {"type": "resolve", **sent, "observations": str(self.observations), "output": str(self.output)}
+        files = {name: str(sent[name]) for name in ("observations", "take", "output")}
+        return {"type": "resolve", **sent, **files}
 
 
 class Person:
@@ -129,6 +137,7 @@ class Capture:
         self.warnings: list[str] = []
         self.people: dict[int, Person] = {}
         self.paths: list[Path] = []
+        self._continued = bool(key)
         self._python = python
         self._scene = scene.session_uid
         self._job: Job | None = None
@@ -198,6 +207,9 @@ class Capture:
 
     def _listen(self) -> Iterator[None]:
         """Until the child's last message; poses are shown as they come."""
+        if self._continued and (there := finished(self.request.output)):
+            self._final = {"type": "done", "takes": there}  # only keying them is left
+            return
         self._job = Job(self._python, self.request.message(), files.new_log(self.request.video))
         while self._final is None:
             until = time.perf_counter() + BUDGET
@@ -339,9 +351,7 @@ class Capture:
         self._drop_others()
         if self.scene() is None:
             kept = ", ".join(str(path) for path in self.paths)
-            self.warnings.append(
-                f"{self.name}: its file was closed, so nothing was keyed. " + (f"Take: {kept}" if kept else "")
-            )
+            self.warnings.append("Its file was closed, so nothing was keyed." + (f" Take: {kept}" if kept else ""))
         elif self._announced:
             takes.gather(self.scene(), self.key)
             history.push("Re-solve take" if isinstance(self.request, Resolve) else "Capture from video")
@@ -359,9 +369,28 @@ def _told(error: Exception) -> MocapError:
     return MocapError("internal", f"{type(error).__name__}: {error}.")
 
 
+def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two takes were made in one go, going by their provenance: they share a world then."""
+    one, other = ({k: v for k, v in told.items() if k not in PERSONAL} for told in (one, other))
+    return "observations" in one and one == other
+
+
+def _capture_of(scene: bpy.types.Scene, told: dict[str, Any]) -> str:
+    """Key of the capture that a take belongs to: that of the others who were captured with it, unless somebody has that
+    place already, or cleaning has moved them; else a new one."""
+    for capture in dict.fromkeys(entry.key.partition(":")[0] for entry in scene.video_mocap.takes):
+        there = [entry for entry in takes.of_capture(scene, capture) if takes.present(entry)]
+        free = all(entry.track != int(told.get("track", 1)) for entry in takes.of_capture(scene, capture))
+        moved = any(cleaning.world_moved(entry.camera) for entry in there)
+        origins = (json.loads(entry.armature.get(takes.PROVENANCE, "{}")) for entry in there)
+        if free and not moved and any(_same_run(origin, told) for origin in origins):
+            return capture
+    return uuid.uuid4().hex[:12]
+
+
 def load_take(scene: bpy.types.Scene, path: Path) -> None:
     """Key a take file on a new armature. Raises MocapError take-unreadable."""
-    take = read_take(path)
+    take = read_take(path, KEYED)
     lacking = [name for name in ("rest_offsets", "timestamps", "fps") if name not in take]
     if lacking:
         raise MocapError("take-unreadable", f"{path} is not a take of this extension: it has no {', '.join(lacking)}.")
@@ -371,7 +400,7 @@ def load_take(scene: bpy.types.Scene, path: Path) -> None:
     if not clip.is_file() and (path.parent.parent / clip.name).is_file():
         clip = path.parent.parent / clip.name  # takes lie in a folder beside the .blend, clips often beside it
     track = int(told.get("track", 1))
-    entry = takes.ensure(scene, uuid.uuid4().hex[:12], track, told.get("name", path.stem), clip, body)
+    entry = takes.ensure(scene, _capture_of(scene, told), track, told.get("name", path.stem), clip, body)
     key, entry.path, entry.state = entry.key, paths.stored(path), "DONE"
     sure = take["confidence"] if "confidence" in take else np.ones((len(take), skeleton.COUNT))
     turned, root = rig.to_bones(rig.rest_of(entry.armature), take.rotations, take.pelvis)

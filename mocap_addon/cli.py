@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     capture.add_argument("--end", type=float, help="second of the clip to stop at")
     capture.add_argument("--people", default="all", help="all, largest, a number of people, or idN for track N")
     capture.add_argument("--fps", type=float, help="frames a second to look at; all when not given")
-    capture.add_argument("--device", default="cpu")
+    capture.add_argument("--device", default="auto")
     capture.add_argument("--engine", action="append", default=[], metavar="STAGE=NAME", help="can be repeated")
     capture.add_argument("--python", default="", help="Python of the backend; as in the preferences when not given")
     command.add_parsers(commands)

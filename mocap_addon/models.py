@@ -81,6 +81,8 @@ def tick() -> float | None:
         doctor.redraw()
         return INTERVAL
     running, last = None, running or last
+    if last is not None:
+        environment.engines.update(last.known.get("engines", {}))
     doctor.redraw()
     return None
 
@@ -123,15 +125,27 @@ def _draw_model(layout: bpy.types.UILayout, name: str, model: dict[str, Any]) ->
     added = model["added"]
     wrapped(layout.column(align=True), model["title"], "CHECKMARK" if added else "DOT")
     wrapped(layout.column(align=True), model["licence"], "BLANK1")
+    if added and (doubt := _doubt(added)):
+        wrapped(layout.column(align=True), doubt, "ERROR")
     row = layout.row(align=True)
     row.operator("wm.url_open", text="Source", icon="URL").url = model["source"]
     if added:
         row.operator("video_mocap.model_remove", icon="TRASH").name = name
+    if added and added["state"] == "ok":
         return
     row.operator("video_mocap.model_add", icon="FILE_FOLDER").name = name
     if model["url"]:
         fetch = row.operator("video_mocap.model_download", icon="IMPORT")
         fetch.name, fetch.licence = name, model["licence"]
+
+
+def _doubt(added: dict[str, Any]) -> str:
+    """What is to be said of a file that was added; "" where all is well."""
+    if added["state"] == "missing":
+        return tr("No longer at {file}", file=added["file"])
+    if added["state"] == "changed":
+        return tr("Changed since it was added: if that was you, add it again")
+    return "" if added["checked"] else tr("Not looked into yet: that takes PyTorch")
 
 
 class _Model(Guarded):
@@ -236,8 +250,10 @@ class VIDEO_MOCAP_OT_models_commercial(_Model, bpy.types.Operator):
 
 def stop() -> None:
     """The extension is disabled."""
+    global running
     if running is not None:
         running.cancel()
+    running = None
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
 

@@ -1,5 +1,6 @@
 """The buttons."""
 
+import math
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +9,7 @@ import bpy
 from bpy_extras.io_utils import ImportHelper
 
 from ..backend.core.errors import MocapError
-from ..backend.core.take import read_take
+from ..backend.core.take import read_index, read_take
 from . import camera, doctor, doubt, environment, files, paths, people, preferences, runner, takes
 from .capture import Capture, Request, load_take
 from .guarded import Guarded
@@ -16,10 +17,28 @@ from .retarget import actions as retarget_actions
 from .setup import operators as setup
 from .translations import tr
 
+NEAR = 0.1  # seconds by which a picture may lie outside the range that it was taken from
+
 
 def video_path(settings) -> Path:
     """The video of the scene's settings, absolute."""
-    return Path(bpy.path.abspath(settings.video))
+    return paths.absolute(settings.video)
+
+
+def _check_range(settings) -> None:
+    """Raises MocapError range-outside when the end is not after the start, or somebody is picked outside of both."""
+    start, end = settings.start, settings.end or math.inf
+    if end <= start:
+        raise MocapError("range-outside", f"The end ({end:g} s) is not after the start ({start:g} s).")
+    if settings.people != "PICKED":
+        return
+    for pick in settings.picks:
+        if not start - NEAR < pick.time < end + NEAR:
+            raise MocapError(
+                "range-outside",
+                f"Somebody is picked at {pick.time:.2f} s, which start and end leave out.",
+                "Choose a start and an end around it, or find the people again and pick them inside.",
+            )
 
 
 def new_capture(scene: bpy.types.Scene, video: Path | None = None) -> Capture:
@@ -37,13 +56,11 @@ def new_capture(scene: bpy.types.Scene, video: Path | None = None) -> Capture:
         raise MocapError("video-missing", "No video is chosen.")
     elif settings.people == "PICKED" and not settings.picks:
         raise MocapError("person-missing", "Nobody is picked.", "Find the people and pick some, or capture everyone.")
+    else:
+        _check_range(settings)
     video = video or video_path(settings)
     if not video.exists():
         raise MocapError("video-missing", f"There is no video at {video}.")
-    if end and start and settings.end <= settings.start:
-        raise MocapError(
-            "range-outside", f"The end ({settings.end:g} s) is not after the start ({settings.start:g} s)."
-        )
     python = environment.find(prefs.python, files.user_folder())
     folder = files.takes_folder(prefs.folder)
     try:
@@ -58,7 +75,7 @@ def new_capture(scene: bpy.types.Scene, video: Path | None = None) -> Capture:
         end=end,
         people=who,
         fps=settings.rate(),
-        device=preferences.DEVICES[prefs.device],
+        device=prefs.device.lower(),
         engines=settings.engines(),
     )
     return Capture(python, request, scene)
@@ -237,6 +254,10 @@ class VIDEO_MOCAP_OT_cancel(bpy.types.Operator):
 
     key: bpy.props.StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties) -> str:
+        return "" if properties.key else tr("Stop the running capture and take the waiting ones out of the queue")
+
     def execute(self, context: bpy.types.Context) -> set[str]:
         runner.cancel(self.key)
         return {"FINISHED"}
@@ -281,17 +302,32 @@ class VIDEO_MOCAP_OT_take_select(TakeOperator):
 
 
 class VIDEO_MOCAP_OT_take_load(Guarded, bpy.types.Operator, ImportHelper):
-    """Put a take file on a new armature"""
+    """Put take files on new armatures; with their index (.json) everyone who was captured"""
 
     bl_idname = "video_mocap.take_load"
     bl_label = "Load take"
     bl_options = {"REGISTER", "UNDO"}
 
     filename_ext = ".npz"
-    filter_glob: bpy.props.StringProperty(default="*.npz", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(default="*.npz;*.json", options={"HIDDEN"})
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
 
     def work(self, context: bpy.types.Context) -> None:
-        load_take(context.scene, Path(self.filepath))
+        folder = Path(self.directory or Path(self.filepath).parent)
+        named = sorted(folder / each.name for each in self.files if each.name) or [Path(self.filepath)]
+        found = [read_index(path)[0] if path.suffix.lower() == ".json" else [path] for path in named]
+        wanted = list(dict.fromkeys(path for several in found for path in several))
+        errors = []
+        for path in wanted:
+            try:
+                load_take(context.scene, path)
+            except MocapError as error:
+                errors.append(error)
+        if len(errors) == len(wanted):
+            raise errors[0]
+        for error in errors:
+            self.report({"WARNING"}, str(error))
 
 
 class VIDEO_MOCAP_OT_match_scene(Guarded, TakeOperator):
@@ -312,7 +348,7 @@ class VIDEO_MOCAP_OT_match_scene(Guarded, TakeOperator):
 
     def work(self, context: bpy.types.Context) -> set[str]:
         scene = context.scene
-        take = read_take(paths.absolute(chosen(context).path))
+        take = read_take(paths.absolute(chosen(context).path), camera.CLIP)
         if "image_size" not in take:
             self.report({"ERROR"}, tr("The take's file does not tell the size of its clip's picture."))
             return {"CANCELLED"}
@@ -321,7 +357,7 @@ class VIDEO_MOCAP_OT_match_scene(Guarded, TakeOperator):
         for entry in entries:
             if takes.has_camera(entry) and entry.camera.data not in cameras and entry.path:
                 with suppress(MocapError):  # a file that is gone: its camera stays as it is
-                    cameras[entry.camera.data] = read_take(paths.absolute(entry.path))
+                    cameras[entry.camera.data] = read_take(paths.absolute(entry.path), camera.CLIP)
         cameras = {data: own for data, own in cameras.items() if "image_size" in own}
         here = [entry for entry in entries if takes.present(entry)]
         for entry in here:

@@ -5,8 +5,12 @@ import bpy
 from ..backend.core.errors import MocapError
 from . import compat, environment, files
 
-# What the backend is asked for; AUTO is the fastest device that every engine of it can use.
-DEVICES = {"AUTO": "cpu", "CPU": "cpu", "CUDA": "cuda", "MPS": "mps"}
+
+def _other_python(prefs: "VideoMocapPreferences", context: bpy.types.Context) -> None:
+    from . import doctor  # which itself needs the preferences
+
+    environment.forget()
+    doctor.forget()
 
 
 class VideoMocapPreferences(bpy.types.AddonPreferences):
@@ -19,6 +23,7 @@ class VideoMocapPreferences(bpy.types.AddonPreferences):
         description=f"Python that runs the capture. Empty: the one named by {environment.VARIABLE}, "
         "else the environment in the extension's own folder",
         subtype="FILE_PATH",
+        update=_other_python,
     )
     folder: bpy.props.StringProperty(
         name="Takes folder",

@@ -18,13 +18,13 @@ from .operators import TakeOperator, chosen
 from .setup import operators as setup
 from .translations import N_, tr
 
-SOLVING = ("body", "feet", "orient")  # the stages whose engines can be changed without the video
+SOLVING = ("body", "feet", "orient", "root")  # the stages whose engines can be changed without the video
 
 
 def _engine(stage: str, name: str):
     return bpy.props.StringProperty(
         name=name,
-        description="Engine of this stage; as captured when empty",
+        description="Engine of this stage; the take's when empty",
         search=lambda self, context, text: properties.engines_named(stage, text),
     )
 
@@ -133,6 +133,7 @@ class VIDEO_MOCAP_OT_take_resolve(Guarded, TakeOperator):
     engine_body: _engine("body", "Body")
     engine_feet: _engine("feet", "Feet")
     engine_orient: _engine("orient", "Upright")
+    engine_root: _engine("root", "Root")
     lens_known: bpy.props.BoolProperty(name="Lens", description="Say how long the lens is instead of guessing it")
     lens: bpy.props.FloatProperty(
         name="35 mm equivalent",
@@ -176,7 +177,7 @@ class VIDEO_MOCAP_OT_take_resolve(Guarded, TakeOperator):
         layout = self.layout
         layout.use_property_split = True
         for stage in SOLVING:
-            layout.prop(self, f"engine_{stage}", placeholder=tr("As captured"))
+            layout.prop(self, f"engine_{stage}", placeholder=tr("As in the take"))
         for heading, known, value in ((N_("Lens (35 mm)"), "lens_known", "lens"), (N_("Tilt"), "tilt_known", "tilt")):
             row = layout.row(heading=heading)
             row.prop(self, known, text="")
@@ -198,6 +199,7 @@ class VIDEO_MOCAP_OT_take_resolve(Guarded, TakeOperator):
         request = Resolve(
             video=paths.absolute(entry.clip),
             observations=observations,
+            take=path,
             output=files.new_output(path.parent, observations, reserved),
             label=self._label(),
             people=None if self.everyone else f"id{entry.track}",

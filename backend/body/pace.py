@@ -12,7 +12,7 @@ from ..core import rotations
 from ..core.smoothing import GAP
 from .tokens import RATE
 
-CURVED = ("time", "roi", "keypoints", "landmarks", "hands")
+CURVED = ("time", "roi", "box", "keypoints", "landmarks", "hands")
 
 
 def paced(observations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
@@ -27,7 +27,7 @@ def paced(observations: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     share = np.arange(len(before)) - rows[before]
     at = before + share / np.append(parts, 1)[before]
     out = observations[np.round(at).astype(int)].copy()
-    for name in CURVED:
+    for name in set(CURVED).intersection(out.dtype.names or ()):
         values = observations[name].astype(float).reshape(len(observations), -1)
         found = PchipInterpolator(np.arange(len(values)), values)(at)
         out[name] = found.reshape(out[name].shape)

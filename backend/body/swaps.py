@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..core import keypoints
 from ..core.rotations import Array
 from ..core.smoothing import GAP
+from ..store import BLOCK, RecordFile
 
 # The landmark and the keypoint lists with left and right exchanged.
 _LANDMARKS = np.array(keypoints.mirrored(keypoints.LANDMARKS))
@@ -34,6 +35,11 @@ def jumps(observations: NDArray[Any]) -> Array:
     same = np.linalg.norm(points[1:] - points[:-1], axis=-1).mean(-1)
     cross = np.linalg.norm(mirrored[1:] - points[:-1], axis=-1).mean(-1)
     return np.stack([same, cross], axis=-1)
+
+
+def jumps_of(records: RecordFile) -> Array:
+    """The same of a whole take, a block at a time."""
+    return np.concatenate([jumps(records.read(i, i + BLOCK + 1)) for i in range(0, len(records), BLOCK)])
 
 
 def swapped(jumps: Array, times: Array) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Logs go to stderr, never to stdout.
 
 To the child:
     capture    video, output, start, end, people, fps, device, engines, focal, tilt, plumb    the job; must come first
-    resolve    observations, output, people, engines, focal, tilt, plumb   or: solve a capture again
+    resolve    observations, take, output, people, engines, focal, tilt, plumb    or: solve a capture again
     scan       video, folder, start, end                                   or: look at some pictures of a clip
     cancel                                                                 stop now, keep what there is
 
@@ -51,7 +51,7 @@ Message = dict[str, Any]
 
 REQUESTS: dict[str, tuple[str, ...]] = {
     "capture": ("video", "output", "start", "end", "people", "fps", "device", "engines", "focal", "tilt", "plumb"),
-    "resolve": ("observations", "output", "people", "engines", "focal", "tilt", "plumb"),
+    "resolve": ("observations", "take", "output", "people", "engines", "focal", "tilt", "plumb"),
     "scan": ("video", "folder", "start", "end"),
     "cancel": (),
 }

@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 from ..core.errors import MocapError
+from ..engines import capabilities
 from .catalogue import MODELS, PublishedModel
 from .download import fetch
-from .library import Added, Library
+from .library import Library
 
+STATES = {"ok": "", "missing": "no longer there", "changed": "changed since then: add it again"}
 _next_line = 0.0  # when progress is told again
 
 
@@ -54,14 +56,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _list(options: argparse.Namespace) -> int:
     library = Library()
     if options.json:
-        print(json.dumps(library.describe(), indent=1, ensure_ascii=False))
+        told = {**library.describe(_tick), "engines": capabilities()["engines"]}
+        print(json.dumps(told, indent=1, ensure_ascii=False))
         return 0
     for name, model in library.visible().items():
-        entry = library.added.get(name)
         print(f"{name}: {model.title}")
         for line in terms(model):
             print(f"    {line}")
-        print(f"    {'added: ' + entry.file + _version(name, entry) if entry else 'not added'}")
+        print(f"    {'added: ' + _told(library, name) if name in library.added else 'not added'}")
     hidden = len(MODELS) - len(library.visible())
     print(f"\nfolder: {library.folder}")
     print(f"commercially safe only: {f'on, {hidden} hidden' if library.commercial_only else 'off'}")
@@ -81,10 +83,15 @@ def terms(model: PublishedModel) -> list[str]:
     return [*lines, f"note: {model.note}"] if model.note else lines
 
 
-def _version(name: str, entry: Added) -> str:
-    """Said of a file whose checksum is not the known one."""
-    known = MODELS[name].sha256
-    return " (another version than the known one)" if known and entry.sha256 != known else ""
+def _told(library: Library, name: str) -> str:
+    """The file of a model that was added, and what is to be said of it."""
+    entry, known = library.added[name], MODELS[name].sha256
+    remarks = [
+        "another version than the known one" if known and entry.sha256 != known else "",
+        "" if entry.checked else "not looked into: that takes PyTorch",
+        STATES[library.state(name, _tick)],
+    ]
+    return " ".join([entry.file, *(f"({remark})" for remark in remarks if remark)])
 
 
 def _add(options: argparse.Namespace) -> int:
@@ -96,7 +103,7 @@ def _add(options: argparse.Namespace) -> int:
         print(fetch(library, options.name, _tick))
     else:
         library.add(options.name, options.file, _tick)
-        print(library.added[options.name].file + _version(options.name, library.added[options.name]))
+        print(_told(library, options.name))
     return 0
 
 

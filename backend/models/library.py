@@ -12,7 +12,8 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,17 @@ Tick = Callable[[int, int], None]  # bytes done, bytes in all (0: not known)
 
 @dataclass(frozen=True)
 class Added:
-    """A file that was added: where it lies, its size in bytes, when it was last changed (seconds), its checksum."""
+    """A file that was added: where it lies, its size in bytes, when it was last changed (seconds), its checksum.
+
+    fetched: downloaded into the models' folder; checked: looked into, which takes PyTorch for most.
+    """
 
     file: str
     size: int
     modified: float
     sha256: str
+    fetched: bool = False
+    checked: bool = True
 
 
 def user_folder() -> Path:
@@ -67,7 +73,23 @@ class Library:
             raise MocapError("model-licence", f"{model.title} is not for commercial use ({model.licence}).")
 
     def path(self, name: str) -> Path:
-        """The file of a model. Raises MocapError model-missing or model-licence."""
+        """The file of a model, to be used now.
+
+        Raises MocapError model-missing, model-licence or model-checksum; model-wrong, model-unsafe or model-unreadable
+        where it could not be looked into before.
+        """
+        from .recognise import check
+
+        file, model = self.find(name), MODELS[name]
+        if self.state(name) == "changed":
+            what = f"The file of {model.title} has changed since it was added: {file}."
+            raise MocapError("model-checksum", what, "If that was you, add it again; else get it again.")
+        if not self.added[name].checked and check(model, file):
+            self._note(name, checked=True)
+        return file
+
+    def find(self, name: str) -> Path:
+        """Where the file of a model lies; it is not read. Raises MocapError model-missing or model-licence."""
         model = MODELS[name]
         self.permit(model)
         entry = self.added.get(name)
@@ -76,6 +98,13 @@ class Library:
         if not Path(entry.file).is_file():
             raise MocapError("model-missing", f"The file of {model.title} is no longer at {entry.file}.")
         return Path(entry.file)
+
+    def extra(self, name: str) -> Path | None:
+        """The file of a model that is used where it is there, and done without where it is not."""
+        try:
+            return self.path(name)
+        except MocapError:
+            return None
 
     def visible(self) -> dict[str, PublishedModel]:
         """The models that the user wants to see: all, or those for commercial use."""
@@ -94,27 +123,42 @@ class Library:
         file = file.absolute()
         if not file.is_file():
             raise MocapError("model-missing", f"There is no file {file}.")
-        check(model, file)
+        checked = check(model, file)
         found = checksum(file, tick)
         if fetched and model.sha256 and found != model.sha256:
             what = f"{file.name} has the checksum {found[:12]}..., not {model.sha256[:12]}... as it had for others."
             raise MocapError("model-checksum", what)
         status = file.stat()
-        self.added[name] = Added(str(file), status.st_size, status.st_mtime, found)
+        checked = checked or found == model.sha256
+        self.added[name] = Added(str(file), status.st_size, status.st_mtime, found, fetched, checked)
         self._write()
         return self.added[name]
 
     def remove(self, name: str) -> bool:
-        """Forget a model; its file is deleted where it lies in the models' folder. -> whether it was deleted"""
+        """Forget a model. -> whether its file was deleted: when it was downloaded and no other model uses it"""
         entry = self.added.pop(name, None)
         if entry is None:
             raise MocapError("model-missing", f"{MODELS[name].title} has not been added.")
         self._write()
-        file = Path(entry.file)
-        mine = file.is_relative_to(self.folder.absolute())
+        mine = entry.fetched and not any(other.file == entry.file for other in self.added.values())
         if mine:
-            file.unlink(missing_ok=True)
+            Path(entry.file).unlink(missing_ok=True)
         return mine
+
+    def state(self, name: str, tick: Tick = lambda done, total: None) -> str:
+        """As `verify`, but a file is read again only where its time is another one."""
+        entry = self.added[name]
+        try:
+            status = Path(entry.file).stat()
+        except OSError:
+            return "missing"
+        if status.st_size != entry.size:
+            return "changed"
+        if status.st_mtime != entry.modified:
+            if self.verify(name, tick) != "ok":
+                return "changed"
+            self._note(name, modified=status.st_mtime)
+        return "ok"
 
     def verify(self, name: str, tick: Tick = lambda done, total: None) -> str:
         """ok, missing, or changed: whether a file is what it was when it was added."""
@@ -140,16 +184,24 @@ class Library:
         self._settings(commercial_only=wanted)
         self.commercial_only = wanted
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, tick: Tick = lambda done, total: None) -> dict[str, Any]:
         """Everything, as JSON: for `doctor`, the command line and the add-on."""
+
+        def added(name: str) -> dict[str, Any] | None:
+            if name not in self.added:
+                return None
+            return {"state": self.state(name, tick), **asdict(self.added[name])}
+
         return {
             "folder": str(self.folder),
             "commercial_only": self.commercial_only,
-            "models": {
-                name: {**asdict(model), "added": asdict(self.added[name]) if name in self.added else None}
-                for name, model in self.visible().items()
-            },
+            "models": {name: {**asdict(model), "added": added(name)} for name, model in self.visible().items()},
         }
+
+    def _note(self, name: str, **changes: Any) -> None:
+        self.added[name] = replace(self.added[name], **changes)
+        with suppress(MocapError):  # where it cannot be written it is found out once more the next time
+            self._write()
 
     def _write(self) -> None:
         with writing(self.folder):

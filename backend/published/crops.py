@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from ..core.rotations import Array
 
@@ -21,6 +22,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 GVHMR_MARGIN = 1.2
 GVHMR_SHRUNK = 0.5  # of the picture that its crops are cut from
 CALIBRATION_SIDE = 600  # pixels of the shorter side that CamCalib looks at
+_WHOLE = 1 << 22  # Pillow's weights are whole parts of it
 _SMOOTH = 1.1  # a crop shrunk by more than twice this is smoothed before
 
 Picture = NDArray[np.uint8]
@@ -58,9 +60,29 @@ def gvhmr(rgb: Picture, box: Array) -> Planes:
 
 
 def camcalib(rgb: Picture) -> Planes:
-    """The whole picture as CamCalib sees it: its shorter side 600 pixels."""
-    scale = CALIBRATION_SIDE / min(rgb.shape[:2])
-    return planes(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR))
+    """The whole picture as CamCalib sees it: its shorter side 600 pixels, shrunk as Pillow does it."""
+    shorter = min(rgb.shape[:2])
+    height, width = (CALIBRATION_SIDE * side // shorter for side in rgb.shape[:2])
+    return planes(resized(rgb, width, height))
+
+
+def resized(picture: Picture, width: int, height: int) -> Picture:
+    """A picture (H, W, 3) by Pillow's `BILINEAR`: every pixel is a mean under a triangle that is as wide as shrinking
+    asks for, first along the rows, then along the columns. Number for number the same."""
+    found: NDArray[Any] = picture
+    for side in (width, height):
+        lines = found.swapaxes(0, 1)  # on its side; the second time, back
+        weights = csr_array(_triangles(len(lines), side))
+        found = np.floor(weights @ lines.reshape(len(lines), -1) + 0.5).reshape(side, *lines.shape[1:])
+    return found.astype(np.uint8)
+
+
+def _triangles(source: int, target: int) -> Array:
+    """(target, source) how much each pixel of a line counts for each of another length."""
+    scale = source / target
+    apart = np.arange(source) + 0.5 - scale * (np.arange(target)[:, None] + 0.5)
+    weights = np.maximum(0.0, 1 - np.abs(apart) / max(scale, 1.0))
+    return np.rint(weights / weights.sum(1, keepdims=True) * _WHOLE) / _WHOLE
 
 
 def whmr(rgb: Picture, box: Array) -> Planes:

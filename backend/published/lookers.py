@@ -113,7 +113,7 @@ class ViTPoseLooker:
 
 
 class CamCalibLooker:
-    """Writes what CamCalib says of the whole picture, looked at twice a second."""
+    """Writes what CamCalib says of the whole picture, looked at twice a second and where another shot begins."""
 
     def __init__(self, file: Path, device: str) -> None:
         """file: CamCalib's own, or W-HMR's. Raises as HMR2Looker."""
@@ -125,13 +125,13 @@ class CamCalibLooker:
         checkpoints.load(network, weights, "CamCalib of SPEC", file)
         self._runner, self._network = Runner(network, device_of(device)), network
         self._last: NDArray[np.float32] = np.zeros(3, np.float32)
-        self._due = -1
+        self._due, self._shot = -1, -1
 
     def look(self, looks: Sequence[Look]) -> None:
         """See `look.Looker`."""
         for seen in looks:
-            if seen.frame.index >= self._due:
-                self._due = seen.frame.index + CALIBRATE_EVERY
+            if seen.shot != self._shot or seen.frame.index >= self._due:
+                self._due, self._shot = seen.frame.index + CALIBRATE_EVERY, seen.shot
                 self._last = self._runner([crops.camcalib(seen.frame.rgb)], self._network).numpy()[0]
             seen.record["camcalib"] = self._last
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from .. import embedded
-from ..core.errors import MocapError
 from ..engine import Engine
 from ..job import Job
 from ..look import BOX, Field, Looker
@@ -27,14 +26,6 @@ _TORCH = ("torch", "cv2")
 
 def _file(name: str) -> Path:
     return Library().path(name)
-
-
-def _smplx() -> Path | None:
-    """SMPL-X's model where the user has added it: nothing needs it."""
-    try:
-        return _file("smplx")
-    except MocapError:
-        return None
 
 
 def _licence(*names: str) -> str:
@@ -102,13 +93,13 @@ def _hmr2(job: Job) -> BodySolver:
 def _gvhmr(job: Job) -> BodySolver:
     from .solvers import GVHMRSolver
 
-    return GVHMRSolver(_file("gvhmr"), job.device, _smplx())
+    return GVHMRSolver(_file("gvhmr"), job.device, Library().extra("smplx"))
 
 
 def _gvhmr23(job: Job) -> BodySolver:
     from .solvers import GVHMRSolver
 
-    return GVHMRSolver(_file("footmr"), job.device, _smplx())
+    return GVHMRSolver(_file("footmr"), job.device, Library().extra("smplx"))
 
 
 def _footmr(job: Job) -> FootRefiner:

@@ -26,11 +26,21 @@ Result = TypeVar("Result")
 
 def device_of(name: str) -> torch.device:
     """cuda (also AMD's cards, through ROCm), mps or cpu. Raises MocapError device-missing."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
+    if name not in _there():
         build = f"PyTorch {torch.__version__}"
         raise MocapError("device-missing", f"There is no {name} device that {build} can use.")
     return torch.device(name)
+
+
+def fastest() -> str:
+    """The name of the device that networks run fastest on."""
+    return _there()[0]
+
+
+def _there() -> list[str]:
+    """The devices that can be used here, the fastest one first."""
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, there in found.items() if there]
 
 
 def describe(name: str) -> str:

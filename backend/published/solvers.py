@@ -17,7 +17,7 @@ from torch import Tensor
 from ..body.analytic import AnalyticSolver, filtered, joint_confidence, place_skeleton, seen_points
 from ..body.face import with_jaw
 from ..body.lifter import with_hands
-from ..body.tokens import in_strands
+from ..body.tokens import RATE, in_strands
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.errors import MocapError
@@ -90,7 +90,8 @@ class GVHMRSolver(AnalyticSolver):
         )
 
     def run(self, observations: NDArray[Any], camera: Camera) -> dict[str, NDArray[np.float32]]:
-        """What the network says of (T,) records: fields of `gvhmr.Decoded` and the logits `static`, (T, ...) each.
+        """What the network says of (T,) records: fields of `gvhmr.Decoded`, the velocity in metres a second, and the
+        logits `static`, (T, ...) each.
 
         Raises MocapError engine-unavailable.
         """
@@ -103,9 +104,12 @@ class GVHMRSolver(AnalyticSolver):
         tokens = torch.from_numpy(_field(observations, TOKENS[0]).astype(np.float32))[None]
         encoded = self._network(*(x.to(self._device) for x in (*seen, tokens)))
         decoded = gvhmr.decode(encoded.motion)
+        # What it saw move from one frame to the next took as long as these frames are apart, not a thirtieth.
+        steps = following(observations["time"].astype(float))
+        pace = torch.from_numpy(np.where(steps > 0, steps, 1 / RATE)).to(decoded.velocity)
         out = {
             "in_camera": decoded.in_camera, "in_gravity_view": decoded.in_gravity_view, "pose": decoded.pose,
-            "velocity": decoded.velocity, "betas": decoded.betas, "static": encoded.static,
+            "velocity": decoded.velocity / pace[:, None], "betas": decoded.betas, "static": encoded.static,
         }  # fmt: skip
         return {name: value[0].cpu().numpy() for name, value in out.items()}
 
@@ -173,6 +177,12 @@ def gvhmr_inputs(observations: NDArray[Any], camera: Camera, keypoints: int) -> 
         gvhmr.cliff_camera(box, float(camera.focal), centre)[None],
         gvhmr.normalised_turn(gvhmr.camera_turn(turn))[None],
     )
+
+
+def following(times: Array) -> Array:
+    """(T,) seconds from each frame to the next one; the last is taken to last as long as the one before."""
+    steps = np.diff(times)
+    return np.append(steps, steps[-1:] if len(steps) else 1 / RATE)
 
 
 def _field(observations: NDArray[Any], name: str) -> NDArray[Any]:

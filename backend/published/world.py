@@ -13,18 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..body.tokens import RATE
+from ..body import swaps
+from ..body.pace import paced
 from ..core import rotations
 from ..core import skeleton as sk
 from ..core.rotations import Array
 from ..core.skeleton import BODY, Skeleton
+from ..core.smoothing import GAP
 from ..motion.kinematics import forward_kinematics
 from ..stages import Camera
 from ..store import RecordFile
 from ..world.place import Settled
 from . import gravity_view, gvhmr, ik, static_joints
 from .rotations import matrix_from_axis_angle
-from .solvers import GVHMRSolver
+from .solvers import GVHMRSolver, following
 
 STRETCH, HALO = 900, 120  # frames that the network is run over, and that it sees of those before and after
 
@@ -36,21 +38,21 @@ class GVHMRRoot:
         self._network = network
 
     def settle(
-        self, records: RecordFile, solved: Array, pelvis: Array, skeleton: Skeleton, camera: Camera, still: bool,
-        refined: bool,
+        self, records: RecordFile, swapped: NDArray[np.bool_], solved: Array, pelvis: Array, skeleton: Skeleton,
+        camera: Camera, still: bool, refined: bool,
     ) -> tuple[Settled, Array]:  # fmt: skip
         """Where the root goes, and the pose (T, 55, 4) after it was held still where the network says so.
 
-        records: of `look.record_with`, with tokens; solved (T, 55, 4) and pelvis (T, 3): the body as it was placed in
-        the world; camera: over that world, in the first frame; still: it neither turned nor travelled;
-        refined: a foot engine has set the ankles, which are then left alone. Raises MocapError engine-unavailable.
+        records: of `look.record_with`, with tokens; swapped (T,): see `swaps.swapped`; solved (T, 55, 4) and pelvis
+        (T, 3): the body as it was placed in the world; camera: over that world, in the first frame; still: it neither
+        turned nor travelled; refined: a foot engine has set the ankles, which are then left alone.
+        Raises MocapError engine-unavailable.
         """
-        found = self._run(records, camera)
-        times = records.read(0, len(records))["time"].astype(float)
+        found = self._run(records, swapped, camera)
         local = torch.from_numpy(rotations.to_matrix(solved[:, :BODY])).float()[None]
         offsets = torch.from_numpy(skeleton.offsets[:BODY]).float()
-        pace = np.gradient(times) * RATE if len(times) > 1 else np.ones(len(times))
-        velocity = found["velocity"] * torch.from_numpy(np.clip(pace, 0, 4)).float()[None, :, None]
+        steps = np.minimum(following(records.column("time").astype(float)), GAP)  # nobody knows about longer ones
+        velocity = found["velocity"] * torch.from_numpy(steps).float()[None, :, None]
         turned, path = gravity_view.compose(found["in_gravity_view"], found["in_camera"], velocity, found["turn"])
         local[:, :, 0] = turned
 
@@ -67,17 +69,19 @@ class GVHMRRoot:
         local = ik.settle_limbs(local, offsets, path, found["static"], ankles=not refined)
         return self._in_our_world(local[0], path[0], found["static"][0], solved, pelvis)
 
-    def _run(self, records: RecordFile, camera: Camera) -> dict[str, Tensor]:
+    def _run(self, records: RecordFile, swapped: NDArray[np.bool_], camera: Camera) -> dict[str, Tensor]:
         """The network over the whole take: (1, T, ...) each, and the camera's turn to the next frame."""
         parts: dict[str, list[NDArray[np.float32]]] = {}
         count = len(records)
         turns = []
         for start in range(0, count, STRETCH):
             first, stop = max(0, start - HALO), min(start + STRETCH, count)
-            window = records.read(first, min(stop + HALO, count))
+            seen = slice(first, min(stop + HALO, count))
+            window, rows = paced(swaps.exchanged(records.read(seen.start, seen.stop), swapped[seen]))
+            own = rows[start - first : stop - first]
             for name, value in self._network.run(window, camera).items():
-                parts.setdefault(name, []).append(value[start - first : stop - first])
-            turns.append(window["turn"][start - first : stop - first].astype(float))
+                parts.setdefault(name, []).append(value[own])
+            turns.append(window["turn"][own].astype(float))
         found = {name: torch.from_numpy(np.concatenate(values))[None] for name, values in parts.items()}
         matrices = torch.from_numpy(rotations.to_matrix(np.concatenate(turns))).float()
         return {**found, "turn": gvhmr.camera_turn(matrices)[None]}

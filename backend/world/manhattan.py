@@ -23,7 +23,7 @@ PICTURES = 6  # that are asked about the lens
 ROUGH = np.radians(18.0)  # how far off up may be
 LENSES = 1.1 ** np.arange(-8.0, 11.0)  # times the guess: from half of it to 2.6 times
 NEAR = 1.25  # lenses that differ by less can hardly be told apart
-MANY, CLEAR = 0.45, 0.03  # part of all edges that the right lens explains at least, and beyond every other one
+MANY, CLEAR = 0.5, 0.03  # part of all edges that the right lens explains at least, and beyond every other one
 
 
 class Axes(NamedTuple):

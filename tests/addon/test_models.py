@@ -41,6 +41,24 @@ def test_models_are_listed_added_hidden_and_forgotten(bpy, models, tmp_path):
     assert done(models).known["models"]["whmr-markers"]["added"] is None and own.is_file()
 
 
+def test_the_engine_fields_know_at_once_what_can_run(bpy, addon, models, monkeypatch):
+    monkeypatch.setattr(addon.environment, "engines", {})
+    bpy.ops.video_mocap.models()
+    done(models)
+    assert "analytic" in addon.environment.engines["body"] and addon.environment.engines["root"] == ["planted"]
+
+
+def test_a_file_that_is_gone_or_has_changed_is_told(bpy, models, tmp_path):
+    own = tmp_path / "smpl_ssm.npy"
+    np.save(own, np.arange(67))
+    bpy.ops.video_mocap.model_add(name="whmr-markers", filepath=str(own))
+    assert models._doubt(done(models).known["models"]["whmr-markers"]["added"]) == ""
+    for change, words in ((lambda: np.save(own, np.arange(68)), "add it again"), (own.unlink, "No longer at")):
+        change()
+        bpy.ops.video_mocap.models()
+        assert words in models._doubt(done(models).known["models"]["whmr-markers"]["added"])
+
+
 def test_what_went_wrong_is_told(bpy, models, tmp_path):
     np.save(tmp_path / "other.npy", np.arange(9))
     bpy.ops.video_mocap.model_add(name="whmr-markers", filepath=str(tmp_path / "other.npy"))
@@ -76,3 +94,11 @@ def test_nothing_is_downloaded_without_a_yes(bpy, models, monkeypatch):
     finally:
         system.use_online_access = False
     assert begun == [(("add", "rtmpose", "--download", "--yes"),)]
+
+
+def test_disabling_the_extension_ends_an_errand(bpy, models):
+    bpy.ops.video_mocap.models()
+    models.stop()
+    assert models.running is None
+    bpy.ops.video_mocap.models()
+    assert done(models).known["models"]

@@ -48,11 +48,10 @@ def keyed_frames(addon, entry) -> np.ndarray:
 
 def test_solving_again_makes_a_take_of_its_own_beside_the_first(bpy, addon, folder, settings):
     (folder / "walk.mp4").unlink()  # the video is not needed
-    assert bpy.ops.video_mocap.take_resolve(lens_known=True, lens=50.0, tilt_known=True, tilt=np.radians(10)) == {
-        "FINISHED"
-    }
+    asked = {"lens_known": True, "lens": 50.0, "tilt_known": True, "tilt": np.radians(10), "engine_root": "planted"}
+    assert bpy.ops.video_mocap.take_resolve(**asked) == {"FINISHED"}
     first, second = settings.takes
-    assert second.name == second.armature.name == "walk · Person 1 · 50 mm, tilt 10°"
+    assert second.name == second.armature.name == "walk · Person 1 · planted, 50 mm, tilt 10°"
     assert (second.state, second.path) == ("DONE", "//mocap/walk-2.npz")
     assert second.collection == first.collection
     assert first.armature.animation_data.action != second.armature.animation_data.action
@@ -62,6 +61,9 @@ def test_solving_again_makes_a_take_of_its_own_beside_the_first(bpy, addon, fold
     assert np.degrees(np.arcsin(-two["R"][0][2][2])) == pytest.approx(10, abs=1e-3)
     assert second.camera != first.camera  # another lens: another camera
     assert sorted(path.name for path in (folder / "mocap").iterdir()) == ["walk-2.npz", "walk.keypoints", "walk.npz"]
+    assert settings.active_take == 1 and bpy.ops.video_mocap.take_resolve(engine_feet="none") == {"FINISHED"}
+    three = addon.capture.read_take(addon.paths.absolute(settings.takes[2].path))
+    assert three["focal"] == two["focal"] and np.allclose(three["R"], two["R"], atol=1e-4)  # as the one before
 
 
 def test_drawn_lines_say_where_up_is(bpy, addon, folder, settings):

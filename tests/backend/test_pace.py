@@ -9,6 +9,7 @@ from synthetic import camera_at, observe, standing
 from backend.body.pace import CURVED, paced
 from backend.core import rotations, skeleton
 from backend.core.rotations import Array
+from backend.look import BOX, record_with
 
 CAMERA = camera_at(height=1.2, distance=4.0, pitch=0.1)
 
@@ -16,7 +17,10 @@ CAMERA = camera_at(height=1.2, distance=4.0, pitch=0.1)
 def walker(times: Array) -> np.ndarray:
     """Somebody who goes along the picture, seen at these times by a camera that turns."""
     pelvis = np.column_stack([np.sin(times), np.zeros(len(times)), np.full(len(times), 0.95)])
-    seen = observe(skeleton.neutral(), standing(len(times)), pelvis, times, CAMERA)
+    observed = observe(skeleton.neutral(), standing(len(times)), pelvis, times, CAMERA)
+    seen = np.zeros(len(times), record_with([BOX]))
+    seen[list(observed.dtype.names)] = observed
+    seen["box"] = np.tile(observed["keypoints"][:, 0, :2], 2) + [-50, -20, 50, 400]
     seen["frame"] = np.arange(len(times))
     seen["turn"] = rotations.from_axis_angle(np.outer(0.2 * times, [0.0, 1.0, 0.0]))
     return seen
@@ -31,6 +35,7 @@ def test_slow_videos_are_filled_in_with_what_was_between(fps: int) -> None:
         np.testing.assert_allclose(filled[name][rows], given[name], atol=1e-5)
     true = walker(filled["time"].astype(float))
     assert np.abs(filled["keypoints"][..., :2] - true["keypoints"][..., :2]).max() < 2.0  # pixels
+    assert np.abs(filled["box"] - true["box"]).max() < 2.0
     assert rotations.angle_between(filled["turn"], true["turn"]).max() < 1e-3
 
 

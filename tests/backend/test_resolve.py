@@ -17,13 +17,14 @@ from clips import backend, person_pictures, start_serve, write_video
 from backend import engines
 from backend.core.errors import MocapError
 from backend.core.protocol import REPLIES, REQUESTS, decode, encode
-from backend.core.take import read_take
+from backend.core.take import Take, read_take
 from backend.engines import ENGINES
 from backend.job import Job, Resolve
-from backend.observations import observations_of, read_about
+from backend.observations import observations_of, read_about, video_of
 from backend.pipeline import capture
 from backend.resolve import resolve
 from backend.stages import OBSERVATION
+from backend.store import FRAME
 
 FRAMES = 20
 
@@ -80,14 +81,22 @@ def test_the_same_settings_give_the_same_take(captured):
     assert not list(captured.glob("*.part"))
 
 
-def test_keypoints_of_older_versions_know_nothing_of_the_camera(captured):
-    older = captured / "older.keypoints"
-    with zipfile.ZipFile(captured / "zwei.keypoints") as now, zipfile.ZipFile(older, "w") as then:
-        assert "camera.npy" in now.namelist()
-        for name in set(now.namelist()) - {"camera.npy"}:
-            then.writestr(name, now.read(name))
-    (path,) = resolve(Resolve(older, captured / "older.npz"), quiet, lambda: False)
-    one, two = read_take(captured / "zwei.npz"), read_take(path)
+def test_keypoints_of_older_versions_know_nothing_of_the_camera_and_the_background(captured):
+    def without(name: str, *members: str) -> Take:
+        older = captured / f"{name}.keypoints"
+        with zipfile.ZipFile(captured / "zwei.keypoints") as now, zipfile.ZipFile(older, "w") as then:
+            for member in now.namelist():
+                if member not in members:
+                    then.writestr(member, now.read(member))
+            if "frames.npy" in members:  # it was told of each frame what the vertical is
+                with then.open("frames.npy", "w") as file, np.load(captured / "zwei.keypoints") as data:
+                    frames = np.zeros(FRAMES, [*FRAME.descr, ("vertical", "<f4", (6,))])
+                    frames["index"], frames["time"] = data["frames"]["index"], data["frames"]["time"]
+                    np.save(file, frames)
+        (path,) = resolve(Resolve(older, captured / f"{name}.npz"), quiet, lambda: False)
+        return read_take(path)
+
+    one, two = without("less", "edges.npy"), without("older", "edges.npy", "camera.npy", "frames.npy")
     assert np.array_equal(one["poses"], two["poses"]) and np.array_equal(one["t"], two["t"])
 
 
@@ -100,6 +109,8 @@ def test_keypoints_can_be_read_by_anybody(captured):
         assert data[people[0]]["keypoints"][:, :17, 2].max() > 0.5
     assert about["video"]["name"] == "zwei.mp4" and about["settings"]["people"] == "largest"
     assert about["video"]["frames"] == FRAMES and "path" not in about["video"]
+    older = {name: value for name, value in about["video"].items() if name not in ("pixel_aspect", "mirrored")}
+    assert video_of({"video": older}).pixel_aspect == 1.0
 
 
 def test_somebody_else_can_be_chosen_afterwards(captured):
@@ -265,11 +276,29 @@ def test_the_command_line_finds_the_keypoints_of_a_take(captured, tmp_path):
     assert "keypoints-unreadable" in backend("resolve", captured / "gone.keypoints").stderr
 
 
+def test_what_was_said_of_the_take_before_still_holds(captured, tmp_path):
+    def said(*options: object) -> dict[str, object]:
+        result = backend("resolve", tmp_path / "a.npz", *options)
+        assert result.returncode == 0, result.stderr
+        told = read_take(tmp_path / "a.npz").provenance
+        return {"feet": told["engines"]["feet"]["name"], **{name: told["settings"][name] for name in names}}
+
+    names = ("focal", "tilt", "plumb")
+    left, right = (1.0, 40.0, 250.0, 50.0, 20.0), (1.0, 250.0, 250.0, 240.0, 20.0)
+    lines = [item for line in (left, right) for item in ("--plumb", f"{line[0]:g}:{','.join(map(str, line[1:]))}")]
+    options = ("--focal", 60, "--tilt", 5, "--engine", "feet=none")
+    assert backend("resolve", captured / "zwei.npz", "-o", tmp_path / "a.npz", *options).returncode == 0
+    assert said("--plumb", lines[1]) == {"feet": "none", "focal": 60, "tilt": 5, "plumb": [list(left)]}
+    assert said(*lines) == {"feet": "none", "focal": 60, "tilt": None, "plumb": [list(left), list(right)]}
+    assert said("--focal", 50) == {"feet": "none", "focal": 50, "tilt": None, "plumb": [list(left), list(right)]}
+
+
 def test_over_the_wire(captured, tmp_path):
     child = start_serve()
     request = {
-        "type": "resolve", "observations": str(captured / "zwei.keypoints"), "output": str(tmp_path / "take.npz"),
-        "people": None, "engines": {"body": "analytic"}, "focal": None, "tilt": 3.0, "plumb": None,
+        "type": "resolve", "observations": str(captured / "zwei.keypoints"), "take": str(captured / "zwei.npz"),
+        "output": str(tmp_path / "take.npz"), "people": None, "engines": {"body": "analytic"}, "focal": None,
+        "tilt": 3.0, "plumb": None,
     }  # fmt: skip
     child.stdin.write(encode(request, REQUESTS).encode())
     child.stdin.flush()

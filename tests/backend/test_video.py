@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -25,6 +26,7 @@ def make_video(
     pixel_format: str = "yuv420p",
     rotation: int = 0,
     gop: int = 5,
+    pixel_aspect: Fraction | None = None,
     **container: str,
 ) -> Path:
     """A video whose picture number k has the grey level 8 k at the bottom right, a white marker in the stored top left
@@ -37,6 +39,8 @@ def make_video(
         stream.codec_context.time_base = stream.time_base = MILLISECONDS
         stream.codec_context.gop_size = gop
         stream.bit_rate = 4_000_000
+        if pixel_aspect:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         if rotation:
             stream.set_display_rotation(rotation)
         for k, time in enumerate(times):
@@ -60,6 +64,12 @@ def number(frame_rgb: np.ndarray) -> int:
     return round(float(frame_rgb[-8:, -8:].mean()) / 8)
 
 
+def white_corner(frame_rgb: np.ndarray) -> tuple[int, int]:
+    """Where the marker of `make_video` is: row and column, 0 or -1."""
+    corners = {(y, x): int(frame_rgb[y, x].mean()) for y in (0, -1) for x in (0, -1)}
+    return max(corners, key=corners.__getitem__)
+
+
 def code_of(path: Path, **how: float) -> str:
     with pytest.raises(MocapError) as caught:
         with VideoReader(path, **how) as reader:
@@ -75,7 +85,8 @@ def clip(tmp_path: Path) -> Path:
 def test_every_picture_comes_in_order_with_its_time(clip: Path) -> None:
     info = probe(clip)
     assert (info.width, info.height, info.frames, info.codec, info.rotation) == (64, 48, 20, "h264", 0)
-    assert info.fps == pytest.approx(25) and info.duration == pytest.approx(0.8) and not info.variable_frame_rate
+    assert info.fps == pytest.approx(info.guessed_rate) == pytest.approx(25)
+    assert info.duration == pytest.approx(0.8) and not info.variable_frame_rate
     frames = list(VideoReader(clip))
     assert [frame.index for frame in frames] == list(range(20))
     assert [frame.time for frame in frames] == pytest.approx(regular(20))
@@ -93,7 +104,9 @@ def test_a_phones_variable_frame_rate_keeps_its_times(tmp_path: Path) -> None:
 
 def test_times_count_from_the_first_picture(tmp_path: Path) -> None:
     path = make_video(tmp_path / "late.mkv", [3.0, 3.04, 3.08])
-    assert [frame.time for frame in VideoReader(path)] == pytest.approx([0, 0.04, 0.08], abs=2e-3)
+    with VideoReader(path) as reader:
+        assert [frame.time for frame in reader] == pytest.approx([0, 0.04, 0.08], abs=2e-3)
+    assert reader.warnings == []  # it does not last longer because of that
 
 
 @pytest.mark.parametrize(
@@ -105,8 +118,34 @@ def test_pictures_stand_upright(tmp_path: Path, counterclockwise: int, clockwise
     info, frame = probe(path), next(iter(VideoReader(path)))
     assert info.rotation == clockwise
     assert frame.rgb.shape[:2] == (info.height, info.width) == ((64, 48) if clockwise % 180 else (48, 64))
-    corners = {(y, x): int(frame.rgb[y, x].mean()) for y in (0, -1) for x in (0, -1)}
-    assert max(corners, key=corners.__getitem__) == corner
+    assert white_corner(frame.rgb) == corner
+
+
+@pytest.mark.parametrize(
+    ("counterclockwise", "told", "mirrored", "clockwise", "corner"),
+    [
+        (180, (-1, 0, 0, 0, -1, 0), (-1, 0, 0, 0, 1, 0), 0, (0, -1)),
+        (180, (-1, 0, 0, 0, -1, 0), (1, 0, 0, 0, -1, 0), 180, (-1, 0)),
+        (90, (0, -1, 0, 1, 0, 0), (0, -1, 0, -1, 0, 0), 90, (-1, -1)),
+    ],
+)
+def test_mirrored_pictures_are_shown_as_they_are_meant(
+    tmp_path: Path, counterclockwise: int, told: tuple, mirrored: tuple, clockwise: int, corner: tuple[int, int]
+) -> None:
+    path = make_video(tmp_path / "selfie.mp4", regular(3), rotation=counterclockwise)
+    old, new = ((np.array(matrix, ">i4") << 16).astype(">i4").tobytes() for matrix in (told, mirrored))
+    assert path.read_bytes().count(old) == 1
+    path.write_bytes(path.read_bytes().replace(old, new))
+    info, frame = probe(path), next(iter(VideoReader(path)))
+    assert info.mirrored and info.rotation == clockwise
+    assert white_corner(frame.rgb) == corner
+
+
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "hdv.mp4", regular(3), rotation=90, pixel_aspect=Fraction(4, 3))
+    info, frame = probe(path), next(iter(VideoReader(path)))
+    assert (info.width, info.height) == frame.rgb.shape[1::-1] == (48, 85)
+    assert info.pixel_aspect == pytest.approx(4 / 3)
 
 
 def test_the_matrix_that_phones_write_for_portrait_turns_clockwise(tmp_path: Path) -> None:
@@ -126,12 +165,20 @@ def test_a_span_and_a_resumed_capture_number_pictures_alike(clip: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "gop"), [("camera.mts", "libx264", 50), ("phone.mp4", "libx265", 8), ("old.avi", "mpeg4", 8)]
+    ("name", "codec", "gop"),
+    [
+        ("camera.mts", "libx264", 50),
+        ("phone.mp4", "libx265", 8),
+        ("old.avi", "mpeg4", 8),
+        ("b-frames.avi", "libx264", 50),
+        ("raw.h264", "libx264", 50),
+    ],
 )
 def test_files_that_cannot_be_jumped_into_exactly_lose_no_picture(
     tmp_path: Path, name: str, codec: str, gop: int
 ) -> None:
     path = make_video(tmp_path / name, regular(24), (320, 240), codec, gop=gop)
+    assert probe(path).frames == 24
     for first in (1, 7, 8, 15, 23):
         rest = list(VideoReader(path, first_frame=first))
         assert [(frame.index, number(frame.rgb)) for frame in rest] == [(k, k) for k in range(first, 24)]
@@ -267,6 +314,32 @@ def test_damage_in_the_middle_is_a_gap(tmp_path: Path) -> None:
     assert "video-corrupt" in codes and " s to " in codes["video-corrupt"]
 
 
+def test_damage_is_told_once_and_only_where_it_matters(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "worn.mp4", regular(60), (320, 240), gop=20)
+    data = bytearray(path.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.index(b"moov")
+    third = (end - start) // 3
+    for place in range(start + third // 2, start + third * 3 // 2, 997):
+        data[place] ^= 0x55
+    path.write_bytes(data)
+    with VideoReader(path) as reader:
+        assert len(list(reader)) > 40
+    assert len(reader.warnings) == 1
+    with VideoReader(path, start=1.4) as reader:
+        assert [frame.index for frame in reader][-1] == 59
+    assert reader.warnings == []
+
+
+def test_one_picture_of_a_numbered_sequence_is_not_taken_for_the_whole(tmp_path: Path) -> None:
+    warned = []
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f"shot_{number:04}.png"), np.zeros((48, 64, 3), np.uint8))
+        with VideoReader(tmp_path / "shot_0001.png") as reader:
+            assert len(list(reader)) == 1
+        warned.append([code for code, _ in reader.warnings])
+    assert warned == [[], ["single-picture"]]
+
+
 def test_ten_bits(tmp_path: Path) -> None:
     path = make_video(tmp_path / "hdr.mp4", regular(4), codec="libx265", pixel_format="yuv420p10le")
     info, frames = probe(path), list(VideoReader(path))
@@ -295,6 +368,13 @@ def test_containers_with_no_times_or_doubtful_ones(tmp_path: Path, name: str, co
     assert [frame.index for frame in frames] == list(range(12))
     assert all(b.time > a.time for a, b in pairwise(frames))
     assert [number(frame.rgb) for frame in frames] == list(range(12))
+
+
+def test_where_there_are_no_times_a_range_is_refused_only_once_it_was_not_found(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "raw.h264", regular(12))
+    times = [frame.time for frame in VideoReader(path)]
+    assert [number(frame.rgb) for frame in VideoReader(path, start=times[7])] == list(range(7, 12))
+    assert code_of(path, start=times[-1] + 1) == "range-outside"
 
 
 def test_closing_early_ends_the_thread(clip: Path) -> None:

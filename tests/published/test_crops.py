@@ -112,5 +112,24 @@ def test_smoothing_only_around_the_box_is_smoothing_everywhere() -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_camcalib_sees_the_whole_picture_600_pixels_high() -> None:
+def test_camcalib_sees_the_whole_picture_its_shorter_side_600_pixels() -> None:
     assert crops.camcalib(ramp()).shape == (3, 600, 800)
+    assert crops.camcalib(np.zeros((1081, 1921, 3), np.uint8)).shape == (3, 600, 1066)
+    assert crops.camcalib(np.zeros((1920, 1080, 3), np.uint8)).shape == (3, 1066, 600)
+
+
+def test_pictures_are_resized_as_pillow_does_it() -> None:
+    """Recorded from Pillow 13.0: `Image.fromarray(noise).resize(size, Image.BILINEAR)`."""
+    noise = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
+    assert crops.resized(noise, 5, 4).tolist() == [
+        [[116, 151, 140], [142, 172, 134], [134, 146, 150], [104, 154, 116], [117, 119, 110]],
+        [[140, 100, 137], [154, 131, 97], [152, 109, 143], [113, 109, 150], [122, 96, 167]],
+        [[115, 143, 137], [113, 119, 110], [124, 100, 128], [119, 134, 79], [142, 122, 133]],
+        [[149, 105, 132], [100, 110, 135], [88, 124, 118], [131, 139, 98], [145, 87, 143]],
+    ]
+    assert crops.resized(noise, 17, 11)[3, :6].tolist() == [
+        [126, 226, 116], [106, 89, 114], [109, 71, 153], [144, 149, 191], [216, 129, 103], [183, 171, 81]
+    ]  # fmt: skip
+    # What is shrunk is averaged first: noise of a picture four times as large does not come through.
+    large = np.random.default_rng(1).integers(0, 256, (2400, 2400, 3), np.uint8)
+    assert undone(crops.camcalib(large)).std() < 0.3 * large.std()

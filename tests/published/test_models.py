@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import files
 import numpy as np
 import pytest
 
+from backend.cli import main
 from backend.core.errors import MocapError
 from backend.models import catalogue, download
 from backend.models.library import VARIABLE, Library
@@ -51,6 +53,71 @@ def test_a_file_is_added_verified_and_forgotten(tmp_path: Path) -> None:
     assert "gvhmr: changed" in changed.stdout and changed.returncode == 5
     assert models("remove", "gvhmr").returncode == 0 and own.is_file()
     assert models("remove", "gvhmr").returncode == 5
+
+
+def test_only_what_was_fetched_is_deleted(tmp_path: Path) -> None:
+    Library().folder.mkdir(parents=True)
+    own = files.gvhmr(Library().folder / "footmr_checkpoint.ckpt", feet=True)
+    Library().add("gvhmr", own)
+    Library().add("footmr", own, fetched=True)
+    assert not Library().remove("footmr") and own.is_file(), "another model still uses it"
+    assert not Library().remove("gvhmr") and own.is_file(), "the user put it there"
+
+
+def touched(file: Path, seconds: float) -> None:
+    os.utime(file, (file.stat().st_atime, file.stat().st_mtime + seconds))
+
+
+def test_a_file_that_has_changed_is_not_used(tmp_path: Path) -> None:
+    own = files.gvhmr(tmp_path / "gvhmr.ckpt")
+    Library().add("gvhmr", own)
+    touched(own, 5)  # copied back by a backup, say
+    assert Library().path("gvhmr") == own and Library().added["gvhmr"].modified == own.stat().st_mtime
+    content = bytearray(own.read_bytes())
+    content[-1000] ^= 1
+    own.write_bytes(content)
+    touched(own, 10)
+    with pytest.raises(MocapError, match="has changed since") as failure:
+        Library().path("gvhmr")
+    assert failure.value.code == "model-checksum"
+    assert "(changed since then: add it again)" in models("list").stdout
+    own.unlink()
+    assert "(no longer there)" in models("list").stdout
+    told = json.loads(models("list", "--json").stdout)
+    assert told["models"]["gvhmr"]["added"]["state"] == "missing" and "lifter" in told["engines"]["body"]
+
+
+def test_without_pytorch_only_what_cannot_be_a_checkpoint_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, other = tmp_path / "login.ckpt", files.vitpose(tmp_path / "other.pth")
+    page.write_text("<!DOCTYPE html><title>Log in</title>")
+    here = importlib.util.find_spec
+    with monkeypatch.context() as without:
+        without.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else here(name))
+        with pytest.raises(MocapError) as failure:
+            Library().add("hmr2", page)
+        assert failure.value.code == "model-unreadable"
+        assert main(["models", "add", "vitpose", str(other)]) == 0
+        assert "not looked into" in capsys.readouterr().out
+        Library().add("gvhmr", other)
+        assert Library().path("gvhmr") == other
+    assert Library().path("vitpose") == other and Library().added["vitpose"].checked
+    with pytest.raises(MocapError, match="looks like ViTPose"):
+        Library().path("gvhmr")
+
+
+def test_other_bodies_are_not_smplx(tmp_path: Path) -> None:
+    own = files.smplx(tmp_path / "SMPLX_NEUTRAL.npz")
+    Library().add("smplx", own)
+    with np.load(own, allow_pickle=True) as body:
+        arrays = dict(body)
+    joints = {"J_regressor": arrays["J_regressor"][:52], "weights": arrays["weights"][:, :52]}
+    for change in (joints, {"f": arrays["f"][:, :2]}, {"shapedirs": arrays["shapedirs"][..., :9]}):
+        np.savez(tmp_path / "other.npz", **{**arrays, **change})
+        with pytest.raises(MocapError) as failure:
+            Library().add("smplx", tmp_path / "other.npz")
+        assert failure.value.code == "model-wrong"
 
 
 def test_every_model_is_listed_with_its_licence() -> None:

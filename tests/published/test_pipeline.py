@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import files
@@ -28,6 +29,7 @@ from backend.models.library import VARIABLE, Library
 from backend.pipeline import capture
 from backend.published import lookers, registry, runtime
 from backend.resolve import resolve
+from backend.store import ObservationStore
 
 MAKE: dict[str, Callable[[Path], Path]] = {
     "hmr2": files.hmr2,
@@ -123,6 +125,40 @@ def test_with_smplx_the_bones_are_those_of_the_shape_that_is_seen(clip: Path, tm
     system = np.column_stack([moves, -seen])  # joints + moves betas = seen / size, the size set by the floor
     solution, *_ = np.linalg.lstsq(system, -every, rcond=None)
     np.testing.assert_allclose(system @ solution, -every, atol=1e-3)
+
+
+def test_a_body_model_that_is_gone_is_neither_used_nor_recorded(clip: Path, tmp_path: Path, added: Path) -> None:
+    captured = job(clip, tmp_path / "take.npz", body="gvhmr")
+    Library().add("smplx", files.smplx(added / "SMPLX_NEUTRAL.npz"))
+    (added / "SMPLX_NEUTRAL.npz").unlink()
+    told = read_take(capture(captured, lambda m: None, lambda: False)[0]).provenance
+    assert "smplx" not in told["engines"]["body"]["models"]
+    assert any(code == "model-missing" and "SMPLX_NEUTRAL.npz" in what for code, what in told["warnings"])
+
+
+def test_the_device_is_the_fastest_that_the_engines_use(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published, ours = (engines.choose({"body": name}, "auto") for name in ("gvhmr", "lifter"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert published.device("auto") == "cuda" and published.device("cpu") == ours.device("auto") == "cpu"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert published.device("auto") == "mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    asked = replace(job(clip, tmp_path / "take.npz", orient="camcalib"), device="auto")
+    assert read_take(capture(asked, lambda m: None, lambda: False)[0]).provenance["settings"]["device"] == "cpu"
+
+
+def test_a_camera_that_travels_goes_on_travelling_with_gvhmrs_root(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObservationStore, "travels", lambda self, shot: True)
+    monkeypatch.setattr(ObservationStore, "places", lambda self, frames: np.outer(frames, [0.05, 0, 0]))
+    monkeypatch.setattr("backend.pipeline.stride.unit", lambda seen: 2.0)
+    take = read_take(capture(job(clip, tmp_path / "take.npz", **CHAINS[1]), lambda m: None, lambda: False)[0])
+    eye = -np.einsum("tba,tb->ta", take["R"], take["t"])
+    assert np.linalg.norm(eye[-1] - eye[0]) == pytest.approx(2.0 * 0.05 * 11, rel=1e-3)
 
 
 def test_an_engine_whose_model_was_not_added_says_so(clip: Path, tmp_path: Path) -> None:
