@@ -226,20 +226,20 @@ def follow(run: Run) -> Run:
 
 
 def _longer(run: Run, shot: Shot, keys: NDArray[np.intp], tick: Callable[[int, int], None]) -> float:
-    """How many times longer the lens is than it was taken for: as the background's edges say, else its corners.
+    """How many times longer the lens is than it was taken for: as the background's edges say, and then its corners.
 
     keys: rows of the shot's key frames."""
-    store, camera = run.store, level_camera(run.info)
+    store, camera, longer = run.store, level_camera(run.info), 1.0
     edges, here = _edges(store, shot, "told"), [track for track, seen in store.seen.items() if seen.shot == shot.number]
     if edges.ends and here:
         samples = np.concatenate([window for track in here for window in _samples(store.person(track))])
         level = rotations.rotate(camera.rotation, [0.0, 0.0, 1.0])
         up = vertical.stood(samples["landmarks"].astype(float), samples["turn"].astype(float), level)
         longer = manhattan.lens(list(zip(edges.ends, rotations.rotate(edges.turns, up), strict=True)), camera)
-        if longer is not None:
-            return longer
     times, told = store.frames.column("time")[keys], store.camera.column("told")[keys].astype(float)
-    return travel.lens(store.corners(shot.number), camera, times, told, tick)
+    told, _ = travel.refocused(told, np.zeros((len(told), 3)), longer)
+    camera = replace(camera, focal=longer * camera.focal)
+    return longer * travel.lens(store.corners(shot.number), camera, times, told, tick)
 
 
 def _edges(store: ObservationStore, shot: Shot, turn: str) -> vertical.Edges:

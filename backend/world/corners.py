@@ -11,7 +11,8 @@ from ..stages import Frame
 from ..store import CORNER, ObservationStore
 
 WIDTH = 480  # pixels of the picture that corners are followed in
-MOST = 240  # of them
+MOST, SOME = 240, 80  # of them, and how few are too few
+CLEAR = 0.4  # of a person's height that they stay away, if there are enough: near people, corners go along with them
 APART = 8  # pixels between two
 # What each must have of the best one's quality, and pixels across that it is told by: in fewer, noise makes corners of
 # edges, which then slide along them.
@@ -48,20 +49,26 @@ class Corners:
         """Look for more, away from the others and from people: boxes (left, top, right, bottom) in full-size pixels.
 
         -> how many were found; they are the last rows."""
+        new = self._away_from(people, CLEAR)
+        if len(self.places) + len(new) < SOME:  # somebody fills the picture
+            new = self._away_from(people, 0.0)
+        self.places = np.concatenate([self.places, new])
+        self.names = np.concatenate([self.names, self._index * NAMES + np.arange(len(new))])
+        return len(new)
+
+    def _away_from(self, people: list[Array], clear: float) -> NDArray[np.float32]:
+        """The best further corners (N, 2), as many as are wanted. clear: how far from a person's box, in parts of its
+        longer side."""
         assert self._gray is not None
         mask = np.full(self._gray.shape, 255, np.uint8)
         for box in people:
-            left, top, right, bottom = np.maximum(box / self.full, 0).astype(int)
+            around = clear * float((box[2:] - box[:2]).max()) * np.array([-1, -1, 1, 1])
+            left, top, right, bottom = np.maximum((box + around) / self.full, 0).astype(int)
             mask[top:bottom, left:right] = 0
         for place in self.places:
             cv2.circle(mask, (int(place[0]), int(place[1])), APART, (0,), -1)
         wanted = MOST - len(self.places)
-        if wanted <= 0:
-            return 0
-        new = found(self._gray, wanted, mask)
-        self.places = np.concatenate([self.places, new])
-        self.names = np.concatenate([self.names, self._index * NAMES + np.arange(len(new))])
-        return len(new)
+        return found(self._gray, wanted, mask) if wanted > 0 else np.zeros((0, 2), np.float32)
 
     def records(self) -> NDArray[np.void]:
         """(N,) store.CORNER: where they are in the picture that was seen last."""

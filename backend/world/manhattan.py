@@ -80,20 +80,20 @@ def _run(directions: Array, normals: Array) -> NDArray[np.bool_]:
     return np.asarray(np.abs(directions @ normals.T) < AGREE)
 
 
-def lens(pictures: list[tuple[Array, Array]], camera: Camera) -> float | None:
-    """How many times longer the lens is than it was taken for; None where edges do not tell.
+def lens(pictures: list[tuple[Array, Array]], camera: Camera) -> float:
+    """How many times longer the lens is than it was taken for; 1 where edges do not tell.
 
     pictures: the edges' ends (N, 4), full-size pixels, and about where up is, (3,), camera space.
     """
     telling = [picture for picture in pictures if len(picture[0]) >= FEWEST]
     if not telling:
-        return None
+        return 1.0
     asked = np.unique(np.linspace(0, len(telling) - 1, PICTURES).astype(int))
     explained = np.array([_explained([telling[k] for k in asked], camera, longer) for longer in LENSES])
     best = int(explained.argmax())
     others = explained[np.abs(np.log(LENSES / LENSES[best])) > 0.99 * np.log(NEAR)]
     if explained[best] < max(MANY, others.max() + CLEAR) or best in (0, len(LENSES) - 1):
-        return None
+        return 1.0
     low, middle, high = explained[best - 1 : best + 2]
     aside = 0.5 * (high - low) / max(2 * middle - low - high, 1e-9)  # where a parabola is highest
     return float(LENSES[best] * (LENSES[1] / LENSES[0]) ** aside)

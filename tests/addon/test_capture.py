@@ -216,9 +216,9 @@ def test_takes_of_one_capture_share_their_world_again(bpy, addon, captured, tmp_
     parts = dict(np.load(path))
     told = json.loads(str(parts["provenance"]))
 
-    def saved(name: str, **other) -> Path:
-        np.savez(tmp_path / name, **{**parts, "provenance": json.dumps({**told, **other})})
-        return tmp_path / name
+    def saved(file: str, **other) -> Path:
+        np.savez(tmp_path / file, **{**parts, "provenance": json.dumps({**told, **other})})
+        return tmp_path / file
 
     one, two = (saved(f"walk.{track}.npz", track=track, name=f"Person {track}") for track in (1, 2))
     tilted = saved("tilted.npz", track=3, settings={**told["settings"], "tilt": 5.0})

@@ -278,7 +278,7 @@ def test_disk_full_then_freed(person, folder, limit):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs root")
-@pytest.mark.parametrize("kilobytes", [24, 84])  # full while tracking, and once all is solved
+@pytest.mark.parametrize("kilobytes", [32, 84])  # full while tracking, and once all is solved
 def test_full_disk(person, tmp_path, kilobytes):
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -72,7 +72,7 @@ def test_edges_tell_how_the_camera_is_held(pitch: float, roll: float, beams: int
 
 def test_nothing_is_said_where_there_is_nothing() -> None:
     blank = found(Frame(0, 0.0, np.full((HEIGHT, WIDTH, 3), 127, np.uint8), 1.0))
-    assert not len(blank) and not seen([blank]).any() and manhattan.lens([(blank, LEVEL_UP)], CAMERA) is None
+    assert not len(blank) and not seen([blank]).any() and manhattan.lens([(blank, LEVEL_UP)], CAMERA) == 1.0
     everywhere = np.array([-10.0, -10.0, WIDTH + 10.0, HEIGHT + 10.0])
     assert not len(found(picture(looking(5.0, 0.0), 14), (everywhere,)))  # all edges are a person's
     beside = np.array([0.0, 0.0, WIDTH / 2, HEIGHT])
@@ -99,7 +99,7 @@ def test_a_room_shows_how_long_the_lens_is(longer: float) -> None:
 
 def test_posts_alone_and_sticks_tell_nothing_of_the_lens() -> None:
     for frame in (picture(looking(12.0, 4.0), 30), picture(looking(12.0, 4.0), 0, 0, sticks=60)):
-        assert manhattan.lens([(found(frame), LEVEL_UP)], replace(CAMERA, focal=FOCAL / 1.4)) is None
+        assert manhattan.lens([(found(frame), LEVEL_UP)], replace(CAMERA, focal=FOCAL / 1.4)) == 1.0
 
 
 def test_drawn_lines_meet_in_the_vertical_whenever_they_were_drawn() -> None:
