@@ -28,6 +28,7 @@ from . import (
     ui,
 )
 from .cleaning import contacts as cleaning_contacts
+from .cleaning import later as cleaning_later
 from .cleaning import operators as cleaning_operators
 from .cleaning import panel as cleaning_panel
 from .retarget import operators as retarget_operators
@@ -66,6 +67,7 @@ def register() -> None:
     properties.register()
     runner.register()
     paths.register()
+    cleaning_later.register()
     overlay.register()
     clip.register()
     atexit.register(setup_operators.stop)
@@ -80,6 +82,7 @@ def unregister() -> None:
     plumb.close()
     clip.unregister()
     overlay.unregister()
+    cleaning_later.unregister()
     paths.unregister()
     runner.unregister()
     setup_operators.stop()

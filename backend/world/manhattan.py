@@ -88,8 +88,8 @@ def lens(pictures: list[tuple[Array, Array]], camera: Camera) -> float:
     telling = [picture for picture in pictures if len(picture[0]) >= FEWEST]
     if not telling:
         return 1.0
-    asked = np.unique(np.linspace(0, len(telling) - 1, PICTURES).astype(int))
-    explained = np.array([_explained([telling[k] for k in asked], camera, longer) for longer in LENSES])
+    asked = [telling[k] for k in spread(len(telling), PICTURES)]
+    explained = np.array([_explained(asked, camera, longer) for longer in LENSES])
     best = int(explained.argmax())
     others = explained[np.abs(np.log(LENSES / LENSES[best])) > 0.99 * np.log(NEAR)]
     if explained[best] < max(MANY, others.max() + CLEAR) or best in (0, len(LENSES) - 1):
@@ -97,6 +97,11 @@ def lens(pictures: list[tuple[Array, Array]], camera: Camera) -> float:
     low, middle, high = explained[best - 1 : best + 2]
     aside = 0.5 * (high - low) / max(2 * middle - low - high, 1e-9)  # where a parabola is highest
     return float(LENSES[best] * (LENSES[1] / LENSES[0]) ** aside)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """Of 0..count, so many at most, evenly."""
+    return np.unique(np.linspace(0, count - 1, most).astype(int)).tolist() if count else []
 
 
 def _explained(pictures: list[tuple[Array, Array]], camera: Camera, longer: float) -> float:

@@ -16,6 +16,7 @@ from ..core.rotations import Array, normalize
 from ..stages import Camera
 from . import manhattan
 
+PICTURES = 24  # that are asked
 OFF = np.radians(12.0)  # how far people may be wrong about up
 CHANCE, SURE = 0.05, 0.15  # part of all edges that run in some direction anyhow, and that do so where it is an axis
 ANYHOW, ROOM = 0.35, 0.6  # part of them that run along some axes anyhow, and that do so in rooms
@@ -36,13 +37,13 @@ class Edges(NamedTuple):
 def seen(edges: Edges, camera: Camera, up: Array) -> Array:
     """(3, 3) what edges say of the vertical, which is about up (3,), in the first frame's camera axes; zeros where they
     say nothing."""
-    form = np.zeros((3, 3))
-    for ends, turn in zip(edges.ends, edges.turns, strict=True):
+    form, asked = np.zeros((3, 3)), manhattan.spread(len(edges.ends), PICTURES)
+    for ends, turn in ((edges.ends[k], edges.turns[k]) for k in asked):
         axes = manhattan.find_axes(ends, camera, rotations.rotate(turn, up), OFF)
         if axes is not None:
             back = rotations.inverse(turn)
             form += _square_to(axes, rotations.rotate(back, manhattan.planes(ends, camera)), ends, back)
-    return form / max(len(edges.ends), 1)
+    return form / max(len(asked), 1)
 
 
 def _square_to(axes: manhattan.Axes, planes: Array, ends: Array, back: Array) -> Array:

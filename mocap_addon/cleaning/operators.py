@@ -216,7 +216,7 @@ class VIDEO_MOCAP_OT_clean_apply(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         entry = chosen(context)
         reason = stage.obstacle(entry)
-        if reason is None and not (entry.cleaning.cleaned or entry.cleaning.edited):
+        if reason is None and not (entry.cleaning.cleaned or entry.cleaning.edited or entry.cleaning.waits):
             reason = N_("Nothing was changed")
         if reason:
             cls.poll_message_set(tr(reason))
@@ -257,7 +257,7 @@ class VIDEO_MOCAP_OT_clean_raw(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         reason = stage.obstacle(chosen(context))
-        if reason is None and not chosen(context).cleaning.raw:
+        if reason is None and not (chosen(context).cleaning.raw or chosen(context).cleaning.waits):
             reason = N_("Nothing was changed")
         if reason:
             cls.poll_message_set(tr(reason))

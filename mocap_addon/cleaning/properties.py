@@ -23,15 +23,15 @@ TRACKS = {name: name.replace("_", " ").capitalize() for name in CONTACTS}
 
 
 def _changed(settings: "VideoMocapCleaning", context: bpy.types.Context) -> None:
-    from . import stage  # which itself needs these classes
+    from . import later  # which itself needs these classes
 
-    stage.settings_changed(settings)
+    later.settings_changed(settings)
 
 
 def _contact_changed(contact: "VideoMocapContact", context: bpy.types.Context) -> None:
-    from . import stage
+    from . import later
 
-    stage.settings_changed(contact)
+    later.settings_changed(contact)
 
 
 def _show(settings: "VideoMocapCleaning", context: bpy.types.Context) -> None:
@@ -104,6 +104,7 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
     raw_contacts: bpy.props.StringProperty(description="Contacts of the captured action, JSON")
     base_contacts: bpy.props.StringProperty(description="Contacts of the action that is cleaned, JSON")
     edited: bpy.props.BoolProperty(description="Keys of the cleaned action were changed by hand")
+    waits: bpy.props.BoolProperty(description="Settings were changed; the cleaned action is still that of before")
     show: bpy.props.EnumProperty(
         name="Show",
         description="Which of the two moves the armature",
@@ -216,12 +217,12 @@ class VideoMocapCleaning(bpy.types.PropertyGroup):
 
     def smooth_everything(self) -> None:
         """The slider over all limbs."""
-        from . import stage
+        from . import later, stage
 
         with stage.quiet():
             for limb in FEEL:
                 setattr(self, limb, self.smooth_all)
-        stage.settings_changed(self)
+        later.settings_changed(self)
 
     def actions(self) -> list[bpy.types.Action]:
         """All actions that this cleaning knows, each once."""

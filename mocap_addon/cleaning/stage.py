@@ -19,7 +19,7 @@ from ...backend.core import rotations
 from ...backend.core.errors import MocapError
 from ...backend.core.rotations import Array
 from ...backend.core.take import read_take
-from .. import compat, keys, takes
+from .. import compat, history, keys, takes
 from ..retarget.model import SourceMotion
 from ..retarget.sources import grounded
 from ..translations import N_
@@ -46,21 +46,39 @@ def quiet() -> Iterator[None]:
         _quiet -= 1
 
 
-def settings_changed(part: VideoMocapCleaning | VideoMocapContact) -> None:
-    """A slider was moved: compute the cleaned motion anew."""
-    if _quiet:
+def note_change(part: VideoMocapCleaning | VideoMocapContact) -> bool:
+    """A slider was moved: from now on the take waits to be computed anew; -> whether it does."""
+    entry = None if _quiet else _owner(part.id_data, part)
+    if entry is None or obstacle(entry) is not None:
+        return False
+    entry.cleaning.waits = True
+    return True
+
+
+def waiting() -> list[takes.VideoMocapTake]:
+    """The takes that are not what their settings say yet."""
+    return [entry for scene in bpy.data.scenes for entry in scene.video_mocap.takes if entry.cleaning.waits]
+
+
+def finish() -> None:
+    """Compute what waits, now: somebody needs it."""
+    if not (entries := waiting()):
         return
-    scene = part.id_data
-    entry = _owner(scene, part)
-    if entry is not None and obstacle(entry) is None:
-        update(scene, entry)
+    for entry in entries:
+        entry.cleaning.waits = False
+        if obstacle(entry) is None:
+            update(entry.id_data, entry)
+    history.push("Clean take")
 
 
 def show_changed(settings: VideoMocapCleaning) -> None:
     """The choice between raw and cleaned was changed."""
-    entry = _owner(settings.id_data, settings)
+    entry, show = _owner(settings.id_data, settings), settings.show
     if not _quiet and entry is not None and obstacle(entry) is None and settings.raw:
-        _assign(entry, settings.raw if settings.show == "RAW" else settings.cleaned or settings.base)
+        finish()
+        with quiet():
+            settings.show = show
+        _assign(entry, settings.raw if show == "RAW" else settings.cleaned or settings.base)
 
 
 def _owner(scene: bpy.types.Scene, part: VideoMocapCleaning | VideoMocapContact) -> takes.VideoMocapTake | None:
@@ -113,7 +131,7 @@ def _contacts(entry: takes.VideoMocapTake, motion: SourceMotion) -> Array:
     path = Path(bpy.path.abspath(entry.path)) if entry.path else None
     if path is not None and path.is_file():
         try:
-            take = read_take(path)
+            take = read_take(path, ("contacts",))
         except MocapError:
             take = None
         if take is not None and "contacts" in take and take["contacts"].shape == motion.contacts.shape:
@@ -135,14 +153,16 @@ def placed(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion:
 
 def shown_motion(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> SourceMotion | None:
     """The motion that the armature shows; None: what was captured, as it was, and the take file knows that better."""
+    finish()
     if obstacle(entry):
         return None
     settings = entry.cleaning
     raw = settings.raw or takes.own_action(entry)
     action = raw if settings.show == "RAW" else settings.cleaned or settings.base or raw
-    if action == raw and not keys.changed_by_hand(raw):
+    there = keys.read(compat.curves(action))
+    if action == raw and not keys.changed_by_hand(raw, there):
         return None
-    motion = actions.read(scene, entry.armature, action)
+    motion = actions.read(scene, entry.armature, action, there)
     contacts = _contacts(entry, motion) if action == raw else to_contacts(motion.times, settings.spans())
     return replace(motion, contacts=contacts)
 
@@ -157,35 +177,42 @@ def update(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> bool:
     begin(scene, entry)
     moved = _moved(scene, entry)
     computed = [entry, *moved]
-    by_hand = [each for each in computed if each.cleaning.cleaned and keys.changed_by_hand(each.cleaning.cleaned)]
+    there = {each.key: keys.read(compat.curves(each.cleaning.cleaned)) for each in computed if each.cleaning.cleaned}
+    by_hand = [
+        each for each in computed if each.key in there and keys.changed_by_hand(each.cleaning.cleaned, there[each.key])
+    ]
+    entry.cleaning.waits = False
     if by_hand:
         for each in (entry, *by_hand):
             each.cleaning.edited = True
         return False
     _share(scene, entry, moved)
     for each in computed:
-        each.cleaning.edited = False
-        _clean(scene, each)
+        each.cleaning.edited = each.cleaning.waits = False
+        _clean(scene, each, there.get(each.key))
     return True
 
 
-def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
+def _clean(scene: bpy.types.Scene, entry: takes.VideoMocapTake, there: keys.Keys | None) -> None:
+    """there: the keys of the cleaned action, if there is one."""
     settings = entry.cleaning
-    before = actions.read(scene, entry.armature, settings.base)
+    base = keys.read(compat.curves(settings.base, entry.armature))
+    before = actions.read(scene, entry.armature, settings.base, base)
     before = replace(before, contacts=to_contacts(before.times, settings.kept_spans("base")))
     after = clean(before, settings.recipe())
     if after.local is before.local and after.pelvis is before.pelvis:
         _assign(entry, settings.base)
         _drop(settings, "cleaned")
     else:
-        if settings.cleaned is None:
+        if there is None:
             settings.cleaned = settings.base.copy()
             settings.cleaned.use_fake_user = True
+            there = dict(zip(compat.curves(settings.cleaned, entry.armature), base.values(), strict=True))
         settings.cleaned.name = f"{settings.raw.name} · cleaned"
         _assign(entry, settings.cleaned)
         repeat = settings.loop and settings.repeat
-        actions.write(scene, entry.armature, settings.cleaned, settings.base, after, repeat)
-        keys.mark_written(settings.cleaned)
+        now = actions.write(scene, entry.armature, settings.cleaned, there, base, after, repeat)
+        keys.mark_written(settings.cleaned, now)
     with quiet():
         settings.show = "CLEANED"
 
@@ -211,9 +238,10 @@ def _drop(settings: VideoMocapCleaning, which: str) -> None:
 def _moved(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
     """The others of the clip whose floor, upright and facing are not yet those of the take."""
     others = [other for other in _others(scene, entry) if entry.cleaning.together]
-    for other in others:
+    moved = [other for other in others if _shared(other) != _shared(entry)]
+    for other in moved:
         begin(scene, other)
-    return [other for other in others if _shared(other) != _shared(entry)]
+    return moved
 
 
 def _others(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.VideoMocapTake]:
@@ -221,7 +249,10 @@ def _others(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> list[takes.V
 
 
 def _shared(entry: takes.VideoMocapTake) -> list[object]:
-    return [_plain(getattr(entry.cleaning, name)) for name in SHARED]
+    settings = entry.cleaning
+    if not (settings.lean_forward or settings.lean_left or settings.turn or settings.lift):
+        return [settings.together]  # then it does not matter about which point
+    return [_plain(getattr(settings, name)) for name in SHARED]
 
 
 def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake, moved: list[takes.VideoMocapTake]) -> None:
@@ -240,11 +271,15 @@ def _share(scene: bpy.types.Scene, entry: takes.VideoMocapTake, moved: list[take
         applied = np.array(entry.camera.get(APPLIED, NOWHERE))
         shift = rotations.rotate(turn, applied[4:]) + shift
         _move_camera(entry.camera, rotations.multiply(turn, applied[:4]), shift)
-    return moved
 
 
 def _plain(value: object) -> object:
     return tuple(value) if hasattr(value, "__len__") else value
+
+
+def world_moved(view: bpy.types.Object | None) -> bool:
+    """Whether the clip's world was turned or moved, as its camera remembers."""
+    return view is not None and tuple(view.get(MOVED, NOWHERE)) != NOWHERE
 
 
 def _move_camera(view: bpy.types.Object, turn: Array, shift: Array) -> None:
@@ -276,6 +311,7 @@ def apply(scene: bpy.types.Scene, entry: takes.VideoMocapTake) -> None:
 
     Where everyone of the clip shares one world, it is applied to all of them.
     """
+    finish()
     together = [other for other in takes.of_world(scene, entry) if other.cleaning.raw]
     for each in together if entry.cleaning.together else [entry]:
         if obstacle(each) is None:
@@ -347,7 +383,7 @@ def forget(entry: takes.VideoMocapTake) -> None:
 
 def _neutral(settings: VideoMocapCleaning) -> None:
     with quiet():
-        settings.edited = False
+        settings.edited = settings.waits = False
         settings.show = "CLEANED"
         for name in SETTINGS:
             settings.property_unset(name)

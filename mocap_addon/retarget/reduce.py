@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ...backend.core import rotations
 from ...backend.core.rotations import Array
 
+BLOCK = 2000  # rows; whole long takes would be looked at again and again until their stretches are short
+
 
 def reduce_keys(times: Array, values: Array, bound_degrees: float) -> NDArray[np.int_]:
     """Rows of the rotations (T, 4) quaternions or (T, 3) Euler angles in radians to keep, with linear curves between
@@ -40,10 +42,11 @@ def reduce_values(times: Array, values: Array, bound: float) -> NDArray[np.int_]
 def _split(
     times: Array, values: Array, bound: float, error: Callable[[Array, NDArray[np.int_]], Array]
 ) -> NDArray[np.int_]:
-    """Every stretch with too large an error is split where the error is largest, all stretches at once."""
+    """Every stretch with too large an error is split where the error is largest, all stretches at once. The ends of
+    blocks are always kept."""
     last = len(values) - 1
-    keys = [np.unique([0, last])]
-    start, end = np.array([0]), np.array([last])
+    ends = np.unique([*range(0, last, BLOCK), last])
+    keys, start, end = [ends], ends[:-1], ends[1:]
     while True:
         open_ = end - start > 1
         start, end = start[open_], end[open_]

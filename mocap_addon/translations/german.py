@@ -262,7 +262,8 @@ MESSAGES: dict[str, str] = {
     "Nothing in this take is doubtful": "Nichts in diesem Take ist zweifelhaft",
     "Only in object mode": "Nur im Objektmodus",
     "Put a marker wherever a limb of the take becomes a guess; take them away when they are there": "Überall eine Marke setzen, wo ein Körperteil geraten ist; sind sie schon da, sie wegnehmen",
-    "Put a take file on a new armature": "Eine Take-Datei auf ein neues Skelett setzen",
+    "Put take files on new armatures; with their index (.json) everyone who was captured": "Take-Dateien auf neue "
+    "Skelette setzen; mit ihrem Verzeichnis (.json) alle, die aufgenommen wurden",
     "Re-solve": "Neu lösen",
     "Re-solve ...": "Neu lösen ...",
     "Re-solve {name}": "{name} neu lösen",
@@ -355,6 +356,8 @@ MESSAGES: dict[str, str] = {
     "Keep only the part whose end runs into its beginning": "Nur den Teil behalten, dessen Ende in seinen Anfang läuft",
     "Keep the sway": "Schwanken behalten",
     "Keep what is shown, with keys that were changed by hand, and go on from there; raw is kept, too": "Behalten, was zu sehen ist, mit von Hand geänderten Keyframes, und von dort weitermachen; das Rohe bleibt auch",
+    "Settings were changed; the cleaned action is still that of before": "Einstellungen wurden geändert; die bereinigte "
+    "Aktion ist noch die von vorher",
     "Keys of the cleaned action were changed by hand": "Keyframes der bereinigten Aktion wurden von Hand geändert",
     "Keys were changed by hand. Apply keeps them; after that the settings start anew.": "Keyframes wurden von Hand geändert. Anwenden behält sie; danach beginnen die Einstellungen neu.",
     "Keys were changed by hand: apply or discard them first": "Keyframes wurden von Hand geändert: zuerst anwenden oder verwerfen",

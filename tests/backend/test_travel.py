@@ -226,7 +226,7 @@ def test_corners_keep_their_names_and_stay_off_people() -> None:
     assert np.abs(np.median(moved, axis=0) - [-16, -12]).max() < 0.5
     filled = Corners()
     filled.see(Frame(0, 0.0, wall[:500, :900], 1.0))
-    assert filled.refill([np.array([150.0, 20.0, 750.0, 480.0])]) > 60  # somebody fills the picture: as near as it takes
+    assert filled.refill([np.array([150.0, 20.0, 750.0, 480.0])]) > 60  # somebody fills the picture
     assert (np.abs(filled.places * filled.full - [450, 250]) > [298, 228]).any(1).all()
     corners.refill([])
     records = corners.records()

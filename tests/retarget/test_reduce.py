@@ -44,6 +44,15 @@ def test_no_value_is_off_by_more_than_the_bound(seed: int, bound: float) -> None
     assert np.abs(played(times, vectors, angles) - vectors).sum(axis=1).max() <= bound + 1e-9
 
 
+def test_long_takes_are_reduced_in_blocks() -> None:
+    rng = np.random.default_rng(1)
+    times, values = np.arange(4500) / 30.0, np.cumsum(rng.normal(0, 0.03, (4500, 3)), axis=0)
+    keys = reduce.reduce_values(times, values, 0.1)
+    assert {0, 2000, 4000, 4499} <= set(keys.tolist()) and len(keys) < 2000
+    assert np.abs(played(times, values, keys) - values).max() <= 0.1 + 1e-9
+    assert reduce.reduce_values(times, np.zeros((4500, 1)), 0.1).tolist() == [0, 2000, 4000, 4499]
+
+
 def test_what_stands_still_or_runs_straight_has_two_keys() -> None:
     times = np.arange(100) / 30.0
     assert reduce.reduce_values(times, np.outer(times, [1.0, 2.0, 3.0]), 1e-6).tolist() == [0, 99]

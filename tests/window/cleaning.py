@@ -16,7 +16,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from driving import VIDEO as TAKE
-from driving import addon, call, drive, install, log, open_tab, panels_open, settings, shot, view
+from driving import addon, call, drive, install, log, open_tab, panels_open, settings, shot, until, view
 
 
 def entry():
@@ -29,7 +29,7 @@ def fingerprint() -> tuple:
     view_ = entry().camera
     place = tuple(round(x, 5) for x in view_.matrix_world.translation) if view_ else ()
     return (
-        addon("keys").checksum(addon("compat").curves(action)),
+        addon("keys").checksum(addon("keys").read(addon("compat").curves(action))),
         len(bpy.data.actions),
         tuple(entry().cleaning.spans()),
         entry().cleaning.show,
@@ -85,18 +85,24 @@ def every_button() -> Iterator[float]:
 
 
 def slider() -> Iterator[float]:
-    """A property in the panel: Blender's own step of undo."""
-    before = fingerprint()
-    entry().cleaning.smooth_all = 1.0
-    call(bpy.ops.ed.undo_push, message="Smoothing")
-    after = fingerprint()
-    assert after != before
-    call(bpy.ops.ed.undo)
-    yield 0.2
-    assert fingerprint() == before and entry().cleaning.smooth_all == 0.0
-    call(bpy.ops.ed.redo)
-    yield 0.2
-    assert fingerprint() == after
+    """Dragged, let go at once: computed when it rests, and one undo takes back the slider and what came of it."""
+    before, stage, computed = fingerprint(), addon("cleaning.stage"), []
+    update = stage.update
+    stage.update = lambda scene, entry: computed.append(entry.cleaning.smooth_all) or update(scene, entry)
+    for value in (0.2, 0.5, 0.8, 1.0):
+        entry().cleaning.smooth_all = value
+        yield 0.05
+    call(bpy.ops.ed.undo_push, message="Smoothing")  # as Blender does when the mouse is let go
+    yield from until(lambda: not entry().cleaning.waits)
+    after, stage.update = fingerprint(), update
+    assert after != before and computed == [1.0], computed
+    for _ in range(2):
+        call(bpy.ops.ed.undo)
+        yield from until(lambda: not entry().cleaning.waits)
+        assert fingerprint() == before and entry().cleaning.smooth_all == 0.0
+        call(bpy.ops.ed.redo)
+        yield from until(lambda: not entry().cleaning.waits)
+        assert fingerprint() == after and entry().cleaning.smooth_all == 1.0
 
 
 def floor_by_a_click() -> Iterator[float]:
