@@ -19,8 +19,8 @@ from . import manhattan
 PICTURES = 24  # that are asked
 OFF = np.radians(12.0)  # how far people may be wrong about up
 CHANCE, SURE = 0.05, 0.15  # part of all edges that run in some direction anyhow, and that do so where it is an axis
-ANYHOW, ROOM = 0.35, 0.6  # part of them that run along some axes anyhow, and that do so in rooms
-EDGES = 2.0, 16.0  # that axes count as, where edges may run anyhow and in rooms
+ANYHOW, ROOM = 0.45, 0.6  # part of them that run along some three axes anyhow, and that do so in rooms
+EDGES = 2.0, 14.0  # what the upright ones count as anyway, and what each axis counts as besides in rooms
 STRAIGHT, HELD = np.radians(15.0), np.radians(25.0)  # how far people lean, as landmarks have them, and cameras
 
 _ENDS = [[LANDMARKS.index(f"{side}_{part}") for side in ("left", "right")] for part in ("shoulder", "ankle")]
@@ -52,11 +52,12 @@ def _square_to(axes: manhattan.Axes, planes: Array, ends: Array, back: Array) ->
     along = axes.runs @ shares
     weights = axes.runs[0] * shares / max(along[0], 1e-9)
     form = (planes * weights[:, None]).T @ planes
+    anyway, besides = EDGES[0], EDGES[1] * _between(axes.score, ANYHOW, ROOM)
+    form *= anyway + besides
     for sure, direction in zip(_between(along[1:], CHANCE, SURE), axes.directions[1:], strict=True):
         level = rotations.rotate(back, direction)
-        form += sure * np.outer(level, level)
-    few, many = EDGES
-    return form * (few + (many - few) * _between(axes.score, ANYHOW, ROOM))
+        form += besides * sure * np.outer(level, level)
+    return form
 
 
 def _between(share: Any, none: float, all_: float) -> Any:
