@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..core.rotations import Array, normalize
 from ..stages import Camera
 
-FEWEST = 12  # edges that tell something
+FEWEST, SURE = 12, 24  # edges that tell something, and so many that chance does not lay half of them along axes
 PAIRS, BEST = 500, 24  # of edges, whose planes meet in what may be vertical; of these, those that are looked at closely
 FADE, UNLIKELY = np.radians(8.0), 0.3  # a vertical is the less likely the farther off it is
 AGREE = np.sin(np.radians(0.7))  # an edge's plane is this close to the direction that it belongs to
@@ -85,7 +85,7 @@ def lens(pictures: list[tuple[Array, Array]], camera: Camera) -> float:
 
     pictures: the edges' ends (N, 4), full-size pixels, and about where up is, (3,), camera space.
     """
-    telling = [picture for picture in pictures if len(picture[0]) >= FEWEST]
+    telling = [picture for picture in pictures if len(picture[0]) >= SURE]
     if not telling:
         return 1.0
     asked = [telling[k] for k in spread(len(telling), PICTURES)]

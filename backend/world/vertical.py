@@ -52,7 +52,8 @@ def _square_to(axes: manhattan.Axes, planes: Array, ends: Array, back: Array) ->
     along = axes.runs @ shares
     weights = axes.runs[0] * shares / max(along[0], 1e-9)
     form = (planes * weights[:, None]).T @ planes
-    anyway, besides = EDGES[0], EDGES[1] * _between(axes.score, ANYHOW, ROOM)
+    anyway, besides = EDGES
+    besides *= _between(axes.score, ANYHOW, ROOM) * _between(len(ends), manhattan.FEWEST, manhattan.SURE)
     form *= anyway + besides
     for sure, direction in zip(_between(along[1:], CHANCE, SURE), axes.directions[1:], strict=True):
         level = rotations.rotate(back, direction)

@@ -97,8 +97,11 @@ def test_a_room_shows_how_long_the_lens_is(longer: float) -> None:
     assert told == pytest.approx(longer, rel=0.05)
 
 
-def test_posts_alone_and_sticks_tell_nothing_of_the_lens() -> None:
-    for frame in (picture(looking(12.0, 4.0), 30), picture(looking(12.0, 4.0), 0, 0, sticks=60)):
+@pytest.mark.parametrize("seed", range(4))
+def test_posts_alone_and_sticks_tell_nothing_of_the_lens(seed: int) -> None:
+    camera = looking(12.0, 4.0)
+    few, many = ({"sticks": sticks, "seed": seed} for sticks in (14, 60))
+    for frame in (picture(camera, 30, seed=seed), picture(camera, 0, **few), picture(camera, 0, **many)):
         assert manhattan.lens([(found(frame), LEVEL_UP)], replace(CAMERA, focal=FOCAL / 1.4)) == 1.0
 
 
