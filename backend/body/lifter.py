@@ -30,8 +30,7 @@ USUAL, MOST_DOUBT = 0.05, 4.0  # metres of expected error; how much it may count
 GUESS = (2.0, 3.0)  # doubt from which on the landmarks have a say, and from which on they decide
 SIZE_TOLD = 0.5  # of a person's size that the 3D landmarks tell: they are off by a tenth, as much as people differ
 LEANING = 1.0  # seconds over which somebody's lean is misjudged alike
-TRUST = 0.7  # how much of that the network is believed to know: real people move otherwise than those it learnt from
-CONFUSED = np.radians(30.0)  # of lean from which on it is none: in a somersault the network does not know what is down
+CONFUSED = np.radians(9.0)  # of lean from which on it is none: the network does not know what is down there
 SURE, LOST = 0.10, 0.30  # metres of expected error: full confidence up to here, none from there on
 
 
@@ -105,8 +104,8 @@ def _local(found: dict[str, NDArray[np.float32]], observations: NDArray[Any], ca
     """The network's pose as rotations (T, 55, 4), root in camera space; what is not in it hangs still.
 
     How far somebody leans along the line of sight hardly shows in a picture; how people stand to gravity is well known.
-    So once it has been measured which way is up, the root is turned by most of what the network has that wrong: what
-    it says in gravity-view coordinates holds (as in GVHMR).
+    So once it has been measured which way is up, the root is turned by as much as the network has that wrong: what it
+    says in gravity-view coordinates holds (as in GVHMR).
     """
     local = np.broadcast_to(rotations.IDENTITY, (len(observations), sk.COUNT, 4)).copy()
     local[:, 0], local[:, 1:BODY] = from_6d(found["camera"]), from_6d(found["pose"])
@@ -116,7 +115,7 @@ def _local(found: dict[str, NDArray[np.float32]], observations: NDArray[Any], ca
         lean = rotations.to_axis_angle(rotations.between(_down(found), down))
         lean /= 1 + (np.linalg.norm(lean, axis=-1, keepdims=True) / CONFUSED) ** 4
         lean = local_average(lean[:, None], times, LEANING)[:, 0]
-        local[:, 0] = rotations.multiply(rotations.from_axis_angle(TRUST * lean), local[:, 0])
+        local[:, 0] = rotations.multiply(rotations.from_axis_angle(lean), local[:, 0])
     return local
 
 
