@@ -36,9 +36,18 @@ class EdgeFinder:
         if found is None:
             return np.zeros((0, 4))
         ends = found.reshape(-1, 4).astype(float) * (frame.scale / scale)
-        lengths = np.linalg.norm(ends[:, 2:] - ends[:, :2], axis=-1)
-        middle = 0.5 * (ends[:, :2] + ends[:, 2:])
-        keep = lengths > SHORTEST * max(height, width) * frame.scale
+        long, middle = lengths(ends), 0.5 * (ends[:, :2] + ends[:, 2:])
+        keep = long > SHORTEST * max(height, width) * frame.scale
         for left, top, right, bottom in people:
             keep &= ~((middle > [left, top]) & (middle < [right, bottom])).all(-1)
-        return np.asarray(ends[np.flatnonzero(keep)[np.argsort(-lengths[keep])[:MOST]]])
+        return np.asarray(ends[np.flatnonzero(keep)[np.argsort(-long[keep])[:MOST]]])
+
+
+def lengths(ends: Array) -> Array:
+    """(N,) pixels, of edges with these ends (N, 4)."""
+    return np.asarray(np.linalg.norm(ends[:, 2:] - ends[:, :2], axis=-1))
+
+
+def shares(ends: Array) -> Array:
+    """(N,) what part each is of all edges (N, 4), by their lengths."""
+    return np.asarray(lengths(ends) / lengths(ends).sum())

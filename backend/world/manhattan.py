@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.rotations import Array, normalize
 from ..stages import Camera
+from .edges import shares
 
 FEWEST, SURE = 12, 24  # edges that tell something, and so many that chance does not lay half of them along axes
 PAIRS, BEST = 500, 24  # of edges, whose planes meet in what may be vertical; of these, those that are looked at closely
@@ -42,19 +43,15 @@ def planes(ends: Array, camera: Camera) -> Array:
     return normalize(np.cross(rays[:, 0], rays[:, 1]))
 
 
-def lengths(ends: Array) -> Array:
-    """(N,) pixels, of edges with these ends (N, 4)."""
-    return np.asarray(np.linalg.norm(ends[:, 2:] - ends[:, :2], axis=-1))
-
-
 def find_axes(ends: Array, camera: Camera, up: Array, within: float) -> Axes | None:
     """The three directions, camera space, that most edges run in. None where edges are few or run anyhow.
 
-    ends (N, 4) full-size pixels; up (3,), camera space: the vertical is within radians of it, or not far beyond.
+    ends (N, 4) full-size pixels; up (3,), camera space: about where the vertical is; within: radians by
+    which it may be off, and hardly by more.
     """
     if len(ends) < FEWEST:
         return None
-    normals, share = planes(ends, camera), lengths(ends) / lengths(ends).sum()
+    normals, share = planes(ends, camera), shares(ends)
     pairs = np.random.default_rng(0).integers(0, len(normals), (PAIRS, 2))
     verticals = np.cross(normals[pairs[:, 0]], normals[pairs[:, 1]])
     verticals = normalize(verticals[np.linalg.norm(verticals, axis=-1) > 0.02])

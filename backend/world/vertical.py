@@ -15,6 +15,7 @@ from ..core.keypoints import LANDMARKS
 from ..core.rotations import Array, normalize
 from ..stages import Camera
 from . import manhattan
+from .edges import shares
 
 PICTURES = 24  # that are asked
 OFF = np.radians(12.0)  # how far people may be wrong about up
@@ -48,9 +49,9 @@ def seen(edges: Edges, camera: Camera, up: Array) -> Array:
 
 def _square_to(axes: manhattan.Axes, planes: Array, ends: Array, back: Array) -> Array:
     """One picture's form."""
-    shares = manhattan.lengths(ends) / manhattan.lengths(ends).sum()
-    along = axes.runs @ shares
-    weights = axes.runs[0] * shares / max(along[0], 1e-9)
+    share = shares(ends)
+    along = axes.runs @ share
+    weights = axes.runs[0] * share / max(along[0], 1e-9)
     form = (planes * weights[:, None]).T @ planes
     anyway, besides = EDGES
     besides *= _between(axes.score, ANYHOW, ROOM) * _between(len(ends), manhattan.FEWEST, manhattan.SURE)
